@@ -1,0 +1,52 @@
+# make test     all checks; installs what they need (a Python environment with PyTorch in the user's cache folder)
+# make parity   operators against PyTorch's OpInfo samples, SEED=n for other samples, OPS=regex for some operators
+# make bench    times against PyTorch, printed as ratios
+# make fuzz     every fuzz target for FUZZTIME
+# make cross    builds and vets for the platforms in PLATFORMS
+#
+# "go test ./..." alone needs only Go.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: test check go-test parity parity-selftest bench fuzz cross
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+PLATFORMS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
+SEED := 0
+OPS :=
+FUZZTIME := 10s
+
+export CGO_ENABLED := 0
+export PYTHONDONTWRITEBYTECODE := 1
+
+test: check go-test cross parity-selftest parity
+
+check:
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: not formatted:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+# The race detector is the one thing here that needs a C compiler.
+go-test:
+	scripts/need gcc gcc libc6-dev
+	python=$$(scripts/venv) && CGO_ENABLED=1 DESCENT_PYTHON=$$python go test -race -timeout 20m ./...
+
+parity:
+	go build -o bin/parity ./internal/parity/parity
+	python=$$(scripts/venv) && $$python internal/parity/opinfo.py --seed $(SEED) --ops '$(OPS)' --report PARITY.md -- bin/parity
+
+parity-selftest:
+	python=$$(scripts/venv) && $$python internal/parity/selftest.py
+
+bench:
+	python=$$(scripts/venv) && DESCENT_PYTHON=$$python go run ./internal/bench
+
+fuzz:
+	scripts/fuzz $(FUZZTIME)
+
+cross:
+	@for platform in $(PLATFORMS); do \
+		echo "go build, go vet: $$platform"; \
+		export GOOS=$${platform%/*} GOARCH=$${platform#*/}; \
+		go build ./... && go vet ./... || exit 1; \
+	done
