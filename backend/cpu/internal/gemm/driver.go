@@ -2,21 +2,45 @@ package gemm
 
 import (
 	"fmt"
+	"sync"
+	"unsafe"
 
 	"github.com/descent-ml/descent/backend/cpu/internal/parallel"
 )
 
+// multiply computes the product p at each point of the batch.
 func multiply[T Float](p problem[T], batch []BatchDim) {
+	if p.m < 0 || p.n < 0 || p.k < 0 {
+		panic(fmt.Sprintf("gemm: negative size in %d×%d×%d", p.m, p.k, p.n))
+	}
 	count := 1
 	for _, d := range batch {
 		count *= d.Size
 	}
-	if p.m < 0 || p.n < 0 || p.k < 0 {
-		panic(fmt.Sprintf("gemm: negative size %d×%d×%d", p.m, p.k, p.n))
-	}
 	if p.m == 0 || p.n == 0 || count == 0 {
 		return
 	}
+	p.check(batch)
+	p, batch, count = fold(p, batch, count)
+
+	j := jobOf[T]()
+	defer j.release()
+	j.problem, j.batch, j.count = p, batch, count
+	j.orient()
+	j.plan(parallel.Threads())
+	tiles := count * j.gm * j.gn
+	if 2*p.m*p.n*p.k*count < inlineFlops {
+		j.tiles(0, tiles)
+		return
+	}
+	if j.shared != nil {
+		parallel.Tasks(len(j.shared)/j.panelBlock(), j.packShared)
+	}
+	parallel.For(tiles, max(1, taskFlops*tiles/(2*p.m*p.n*p.k*count+1)), j.run)
+}
+
+// check panics on a view that leaves its data, at any point of the batch, and on a bias of another length.
+func (p *problem[T]) check(batch []BatchDim) {
 	check("C", p.c, p.m, p.n, batch, func(d BatchDim) int { return d.C })
 	if p.k > 0 && p.a.pack == nil {
 		check("A", p.a.Matrix, p.m, p.k, batch, func(d BatchDim) int { return d.A })
@@ -27,48 +51,182 @@ func multiply[T Float](p problem[T], batch []BatchDim) {
 	if p.ep.Bias != nil && len(p.ep.Bias) != p.n {
 		panic(fmt.Sprintf("gemm: bias has %d values, C has %d columns", len(p.ep.Bias), p.n))
 	}
-	parallel.For(count*p.m, 1, func(lo, hi int) {
-		for r := lo; r < hi; r++ {
-			plain(p, batch, r/p.m, r%p.m)
-		}
-	})
 }
 
-// plain computes one row of one product.
-func plain[T Float](p problem[T], batch []BatchDim, at, i int) {
-	a, b, c := p.a, p.b, p.c
-	for d := len(batch) - 1; d >= 0; d-- {
-		x := at % batch[d].Size
-		at /= batch[d].Size
-		a.Offset += x * batch[d].A
-		b.Offset += x * batch[d].B
-		c.Offset += x * batch[d].C
-	}
-	if a.pack != nil {
-		a.Data = make([]T, p.k)
-		a.pack(a.Data, p.k, i, 1, 0, p.k)
-		a.Offset, a.RowStride, a.ColStride = 0, 0, 1
-	}
-	if b.pack != nil {
-		b.Data = make([]T, p.k*p.n)
-		b.pack(b.Data, p.n, 0, p.k, 0, p.n)
-		b.Offset, b.RowStride, b.ColStride = 0, p.n, 1
-	}
-	for j := range p.n {
-		var s T
-		for q := range p.k {
-			s += a.Data[a.Offset+i*a.RowStride+q*a.ColStride] * b.Data[b.Offset+q*b.RowStride+j*b.ColStride]
+// fold makes rows of the batch dimensions that share B and whose A and C go on where the last row ends: a layer
+// applied to [batch, sequence, features] is one product.
+func fold[T Float](p problem[T], batch []BatchDim, count int) (problem[T], []BatchDim, int) {
+	for len(batch) > 0 && p.a.pack == nil {
+		d := batch[len(batch)-1]
+		if d.Size != 1 && (d.B != 0 || d.A != p.m*p.a.RowStride || d.C != p.m*p.c.RowStride) {
+			break
 		}
-		y := &c.Data[c.Offset+i*c.RowStride+j*c.ColStride]
-		if p.ep.Accumulate {
-			s += *y
-		}
-		if p.ep.Bias != nil {
-			s += p.ep.Bias[j]
-		}
-		if p.ep.ReLU && s < 0 {
-			s = 0
-		}
-		*y = s
+		p.m *= d.Size
+		count /= d.Size
+		batch = batch[:len(batch)-1]
 	}
+	return p, batch, count
+}
+
+const (
+	inlineFlops = 300e3 // below, the work is not worth a fork
+	taskFlops   = 200e3 // a task holds at least so much
+	tileFlops   = 1.2e6 // a product is not cut into smaller tiles
+
+	maxRows, maxCols = 576, 512 // largest tile
+	blockRows        = 144      // rows of A between two passes over the tile's B: they stay in the second-level cache
+	shareBytes       = 16 << 20 // largest B that is packed ahead for all tiles
+)
+
+// A job is one call: the problem, oriented so that the kernel's vectors run along the columns of B, and its plan.
+type job[T Float] struct {
+	problem[T]
+	e       *engine[T]
+	batch   []BatchDim
+	count   int
+	swapped bool // C's transpose is computed: a and b changed places
+	direct  bool // the kernel may store to C
+
+	gm, gn, tm, tn int // grid of tiles and the size of one
+	kc             int // block of k
+	shared         []T // all of B packed ahead: blocks of k, in each the panels
+	sharedBuf      []T
+
+	run        func(lo, hi int) // tiles and packShared, bound once
+	packShared func(i int)
+}
+
+var jobs32, jobs64 sync.Pool
+
+func jobPool[T Float]() *sync.Pool {
+	if _, ok := any(T(0)).(float32); ok {
+		return &jobs32
+	}
+	return &jobs64
+}
+
+func jobOf[T Float]() *job[T] {
+	j, _ := jobPool[T]().Get().(*job[T])
+	if j == nil {
+		j = new(job[T])
+		j.run, j.packShared = j.tiles, j.packSharedPanel
+	}
+	j.e = engineOf[T]()
+	return j
+}
+
+// release gives the job back, without what it points to.
+func (j *job[T]) release() {
+	*j = job[T]{sharedBuf: j.sharedBuf, run: j.run, packShared: j.packShared}
+	jobPool[T]().Put(j)
+}
+
+// orient chooses between C = A·B and Cᵀ = Bᵀ·Aᵀ. The operand on the right must have unit stride along its rows; one
+// that does not is transposed while it is packed, once for each tile row, and a C that has it along its columns is
+// transposed when a tile is done.
+func (j *job[T]) orient() {
+	if j.n == 1 {
+		j.c.ColStride = 1
+	} else if j.m == 1 {
+		j.c.RowStride = j.n
+	}
+	asIs := j.cost(j.b, j.c.ColStride, j.n, j.m)
+	swap := j.cost(operand[T]{Matrix: j.a.T(), pack: j.a.pack}, j.c.RowStride, j.m, j.n)
+	if j.a.pack != nil || j.b.pack != nil {
+		swap = asIs // a PackFunc serves its own side
+	}
+	if j.swapped = swap < asIs; j.swapped {
+		j.a, j.b = j.b, j.a
+		j.a.Matrix, j.b.Matrix, j.c = j.a.T(), j.b.T(), j.c.T()
+		j.m, j.n = j.n, j.m
+	}
+	j.direct = (j.c.ColStride == 1 || j.n == 1) && (j.c.RowStride > 0 || j.m == 1)
+}
+
+// cost estimates, in multiply-adds for each k, the product with n columns of the vector operand b: whole vectors are
+// computed, and a transposed element costs about as much as 24 multiply-adds.
+func (j *job[T]) cost(b operand[T], cColStride, n, m int) int {
+	const transposed = 24
+	whole := (n + j.e.nr - 1) / j.e.nr * j.e.nr
+	c := whole * m
+	if b.ColStride != 1 && n > 1 {
+		c += transposed * n * ((m-1)/maxRows + 1)
+	}
+	if cColStride != 1 && n > 1 {
+		c += transposed * n * m / max(j.k, 1)
+	}
+	return c
+}
+
+// plan cuts C into tiles, enough for the threads but none too small, and decides whether B is packed ahead.
+// Nothing here changes the order of a sum.
+func (j *job[T]) plan(threads int) {
+	blocks := (max(j.k, 1) + j.e.kc - 1) / j.e.kc
+	j.kc = roundUp((max(j.k, 1)+blocks-1)/blocks, 8)
+
+	want := 1
+	if threads > 1 {
+		flops := 2 * j.m * j.n * j.k * j.count
+		want = min(4*threads, flops/tileFlops)
+		if want < threads {
+			want = min(threads, flops/(inlineFlops/2))
+		} else {
+			want = roundUp(want, threads)
+		}
+	}
+	mr, nr := j.e.mr, j.e.nr
+	rowPanels, colPanels := (j.m-1)/mr+1, (j.n-1)/nr+1
+	j.gm, j.gn = (j.m-1)/maxRows+1, (j.n-1)/maxCols+1
+	for j.gm*j.gn*j.count < want {
+		// Cut the longer side; B direct or shared, a cut along its columns costs nothing.
+		if colPanels/(j.gn+1) > 0 && (j.n*j.gm >= j.m*j.gn/2 || rowPanels/(j.gm+1) == 0) {
+			j.gn++
+		} else if rowPanels/(j.gm+1) > 0 {
+			j.gm++
+		} else {
+			break
+		}
+	}
+	j.tm, j.tn = (rowPanels-1)/j.gm*mr+mr, (colPanels-1)/j.gn*nr+nr
+	j.gm, j.gn = (j.m-1)/j.tm+1, (j.n-1)/j.tn+1
+
+	size := roundUp(j.k, j.kc) * colPanels * nr
+	if len(j.batch) == 0 && j.gm > 1 && !j.unitB() && size*int(unsafe.Sizeof(T(0))) <= shareBytes && j.k > 0 {
+		j.sharedBuf = grow(j.sharedBuf, size)
+		j.shared = j.sharedBuf[:size]
+	}
+}
+
+// unitB reports whether the kernel can read B where it lies.
+func (j *job[T]) unitB() bool { return j.b.pack == nil && j.b.ColStride == 1 }
+
+// panelBlock is the size of one packed panel of B.
+func (j *job[T]) panelBlock() int { return j.kc * j.e.nr }
+
+// packSharedPanel packs panel i of the whole B: all panels of the first block of k, then those of the next.
+func (j *job[T]) packSharedPanel(i int) {
+	panels := (j.n-1)/j.e.nr + 1
+	p0, j0 := i/panels*j.kc, i%panels*j.e.nr
+	size := j.panelBlock()
+	j.packB(j.shared[i*size:(i+1)*size], j.b.Offset, p0, min(j.kc, j.k-p0), j0, min(j.e.nr, j.n-j0))
+}
+
+// sharedPanel returns the packed panel of B that begins at row p0 and column j0.
+func (j *job[T]) sharedPanel(p0, j0 int) *T {
+	panels := (j.n-1)/j.e.nr + 1
+	return &j.shared[(p0/j.kc*panels+j0/j.e.nr)*j.panelBlock()]
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+// grow returns b with room for n elements, aligned to a cache line; what it held is lost.
+func grow[T Float](b []T, n int) []T {
+	if cap(b) >= n {
+		return b[:n]
+	}
+	const line = 64
+	size := int(unsafe.Sizeof(T(0)))
+	b = make([]T, n+line/size)
+	skip := (line - int(uintptr(unsafe.Pointer(&b[0]))%line)) % line / size
+	return b[skip : skip+n]
 }
