@@ -1,0 +1,243 @@
+package cpu
+
+import (
+	"errors"
+	"math"
+
+	"github.com/descent-ml/descent/backend"
+	"github.com/descent-ml/descent/backend/cpu/internal/vec"
+)
+
+// Binary computes out = op(x, y). An integer division by zero is an error.
+func (d *Device) Binary(op backend.BinaryOp, out, x, y backend.Array, p backend.Params) error {
+	return binary[op].run(op, &p, &out, &x, &y)
+}
+
+var binary = [backend.NumBinary]entry{
+	backend.Add:        {f32: vec2(vec.Add), f64: each2(add[float64]), i64: each2(add[int64]), bools: true},
+	backend.Sub:        {f32: vec2(vec.Sub), f64: each2(sub[float64]), i64: each2(sub[int64])},
+	backend.Mul:        {f32: vec2(vec.Mul), f64: each2(mul[float64]), i64: each2(mul[int64]), bools: true},
+	backend.Div:        {f32: vec2(vec.Div), f64: each2(func(x, y float64) float64 { return x / y })},
+	backend.FloorDiv:   {f64: each2(floorDiv), i64: each2(floorDivInt), check: divisor},
+	backend.TruncDiv:   {f32: each2(truncDiv[float32]), f64: each2(truncDiv[float64]), i64: each2(truncDivInt), check: divisor},
+	backend.Remainder:  {f64: each2(remainder), i64: each2(remainderInt), check: divisor},
+	backend.Fmod:       {f64: each2(math.Mod), i64: each2(fmodInt), check: divisor},
+	backend.Pow:        {f64: each2(math.Pow), i64: each2(powInt), check: exponent},
+	backend.Maximum:    {f32: vec2(vec.Max), f64: each2(maximum[float64]), i64: each2(maximum[int64]), bools: true},
+	backend.Minimum:    {f32: vec2(vec.Min), f64: each2(minimum[float64]), i64: each2(minimum[int64]), bools: true},
+	backend.Atan2:      {f64: each2(math.Atan2)},
+	backend.BitAnd:     {i64: each2(func(x, y int64) int64 { return x & y }), bools: true},
+	backend.BitOr:      {i64: each2(func(x, y int64) int64 { return x | y }), bools: true},
+	backend.BitXor:     {i64: each2(func(x, y int64) int64 { return x ^ y }), bools: true},
+	backend.Eq:         {testF: test2(eq[float64]), testI: test2(eq[int64]), bools: true},
+	backend.Ne:         {testF: test2(ne[float64]), testI: test2(ne[int64]), bools: true},
+	backend.Lt:         {testF: test2(lt[float64]), testI: test2(lt[int64]), bools: true},
+	backend.Le:         {testF: test2(le[float64]), testI: test2(le[int64]), bools: true},
+	backend.Gt:         {testF: test2(gt[float64]), testI: test2(gt[int64]), bools: true},
+	backend.Ge:         {testF: test2(ge[float64]), testI: test2(ge[int64]), bools: true},
+	backend.LogicalAnd: {testF: test2(and[float64]), testI: test2(and[int64]), bools: true},
+	backend.LogicalOr:  {testF: test2(or[float64]), testI: test2(or[int64]), bools: true},
+	backend.LogicalXor: {testF: test2(xor[float64]), testI: test2(xor[int64]), bools: true},
+
+	backend.ReLUGrad:      {f32: vec2(vec.ReLUGrad), f64: each2(reluGrad)},
+	backend.LeakyReLUGrad: {f64: each2p(leakyReLUGrad)},
+	backend.ELUGrad:       {f64: each2p(eluGrad)},
+	backend.TanhGrad:      {f64: each2(func(g, y float64) float64 { return g * (1 - y*y) })},
+	backend.SigmoidGrad:   {f64: each2(func(g, y float64) float64 { return g * y * (1 - y) })},
+	backend.GELUGrad:      {f64: each2(geluGrad)},
+	backend.GELUTanhGrad:  {f64: each2(geluTanhGrad)},
+	backend.SiLUGrad:      {f64: each2(siluGrad)},
+	backend.SoftplusGrad:  {f64: each2p(softplusGrad)},
+	backend.HardtanhGrad:  {f64: each2p(hardtanhGrad)},
+	backend.ClampGrad:     {f64: each2p(clampGrad)},
+}
+
+func add[T signed](x, y T) T     { return x + y }
+func sub[T signed](x, y T) T     { return x - y }
+func mul[T signed](x, y T) T     { return x * y }
+func maximum[T signed](x, y T) T { return max(x, y) }
+func minimum[T signed](x, y T) T { return min(x, y) }
+func eq[T signed](x, y T) bool   { return x == y }
+func ne[T signed](x, y T) bool   { return x != y }
+func lt[T signed](x, y T) bool   { return x < y }
+func le[T signed](x, y T) bool   { return x <= y }
+func gt[T signed](x, y T) bool   { return x > y }
+func ge[T signed](x, y T) bool   { return x >= y }
+func and[T signed](x, y T) bool  { return x != 0 && y != 0 }
+func or[T signed](x, y T) bool   { return x != 0 || y != 0 }
+func xor[T signed](x, y T) bool  { return (x != 0) != (y != 0) }
+
+// truncDiv rounds the quotient to T first, as PyTorch does.
+func truncDiv[T float32 | float64](x, y T) T { return T(math.Trunc(float64(x / y))) }
+
+// floorDiv is CPython's float_floor_div: consistent with remainder even where
+// the quotient rounds up to an integer.
+func floorDiv(x, y float64) float64 {
+	if y == 0 {
+		return x / y
+	}
+	mod := math.Mod(x, y)
+	div := (x - mod) / y
+	if mod != 0 && (y < 0) != (mod < 0) {
+		div--
+	}
+	if div == 0 {
+		return math.Copysign(0, x/y)
+	}
+	floor := math.Floor(div)
+	if div-floor > 0.5 {
+		floor++
+	}
+	return floor
+}
+
+func remainder(x, y float64) float64 {
+	mod := math.Mod(x, y)
+	if mod != 0 && (y < 0) != (mod < 0) {
+		mod += y
+	}
+	return mod
+}
+
+func truncDivInt(x, y int64) int64 { return x / y }
+func fmodInt(x, y int64) int64     { return x % y }
+
+func floorDivInt(x, y int64) int64 {
+	q := x / y
+	if x%y != 0 && (x < 0) != (y < 0) {
+		q--
+	}
+	return q
+}
+
+func remainderInt(x, y int64) int64 {
+	r := x % y
+	if r != 0 && (r < 0) != (y < 0) {
+		r += y
+	}
+	return r
+}
+
+// powInt is 0 for a negative exponent unless the base is 1 or -1.
+func powInt(x, n int64) int64 {
+	if n < 0 {
+		switch {
+		case x == 1 || x == -1 && n%2 == 0:
+			return 1
+		case x == -1:
+			return -1
+		}
+		return 0
+	}
+	r := int64(1)
+	for ; n > 0; n >>= 1 {
+		if n&1 != 0 {
+			r *= x
+		}
+		x *= x
+	}
+	return r
+}
+
+var (
+	errDivisionByZero   = errors.New("ZeroDivisionError: integer division by zero")
+	errNegativeExponent = errors.New("integers to negative integer powers are not allowed")
+)
+
+// divisor fails if an element of the second operand is zero.
+func divisor(s *space, p backend.Scalars) error {
+	o := &s.ops[2]
+	buf := codecInt.get()
+	defer codecInt.put(buf)
+	n := min(s.size, blockLen)
+	if o.fixed {
+		n = 1
+		constant(o, &codecInt, &p, buf[0][:1])
+	}
+	var at position
+	for i := 0; i < s.size; i += n {
+		y := buf[0][:min(n, s.size-i)]
+		if !o.fixed {
+			gather(s, o, &codecInt, at, y)
+			s.advance(&at, len(y))
+		}
+		for _, v := range y {
+			if v == 0 {
+				return errDivisionByZero
+			}
+		}
+		if o.fixed {
+			break
+		}
+	}
+	return nil
+}
+
+// exponent fails if a scalar exponent is negative; a tensor's gives 0.
+func exponent(s *space, p backend.Scalars) error {
+	if s.ops[2].scalar && p.N < 0 {
+		return errNegativeExponent
+	}
+	return nil
+}
+
+// The gradients: g is the gradient of the output.
+
+func reluGrad(g, y float64) float64 {
+	if y > 0 {
+		return g
+	}
+	return 0
+}
+
+func leakyReLUGrad(g, x float64, p backend.Scalars) float64 {
+	if x > 0 {
+		return g
+	}
+	return g * p.A
+}
+
+func eluGrad(g, x float64, p backend.Scalars) float64 {
+	if x > 0 {
+		return g
+	}
+	return g * p.A * math.Exp(x)
+}
+
+// d/dx x·Φ(x) = Φ(x) + x·φ(x).
+func geluGrad(g, x float64) float64 {
+	density := math.Exp(-x*x/2) / (math.Sqrt2 * math.SqrtPi)
+	return g * (normalCDF(x) + x*density)
+}
+
+func geluTanhGrad(g, x float64) float64 {
+	t := math.Tanh(sqrt2OverPi * (x + geluCubic*x*x*x))
+	inner := sqrt2OverPi * (1 + 3*geluCubic*x*x)
+	return g * (0.5*(1+t) + 0.5*x*(1-t*t)*inner)
+}
+
+func siluGrad(g, x float64) float64 {
+	s := sigmoid(x)
+	return g * s * (1 + x*(1-s))
+}
+
+func softplusGrad(g, x float64, p backend.Scalars) float64 {
+	if x*p.A > p.B {
+		return g
+	}
+	return g * sigmoid(x*p.A)
+}
+
+func hardtanhGrad(g, x float64, p backend.Scalars) float64 {
+	if x <= p.A || x >= p.B {
+		return 0
+	}
+	return g
+}
+
+func clampGrad(g, x float64, p backend.Scalars) float64 {
+	if x >= p.A && x <= p.B {
+		return g
+	}
+	return 0
+}

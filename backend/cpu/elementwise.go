@@ -1,0 +1,154 @@
+package cpu
+
+import (
+	"fmt"
+
+	"github.com/descent-ml/descent/backend"
+)
+
+// Elements from which on a kernel is shared among threads.
+const (
+	grainFast = 32 << 10 // vectorised
+	grainSlow = 4 << 10  // a call per element
+)
+
+// entry is a line of a kernel table: the function in the types that have one.
+type entry struct {
+	f32 kernel[float32, float32] // float32, and the half types
+	f64 kernel[float64, float64] // float64, and without f32 all floats
+	i64 kernel[int64, int64]     // the integers
+	// In place of f64 and i64 where the result is Bool.
+	testF kernel[uint8, float64]
+	testI kernel[uint8, int64]
+	bools bool // i64 serves Bool too
+	check func(s *space, p backend.Scalars) error
+}
+
+// run applies e to arrays, the output first.
+func (e *entry) run(op fmt.Stringer, p *backend.Params, arrays ...*backend.Array) error {
+	dtype := arrays[0].DType
+	if e.testF != nil {
+		dtype = arrays[1].DType
+		if arrays[1].IsScalar() {
+			dtype = arrays[2].DType
+		}
+	}
+	scalars := scalars(p)
+	if dtype != backend.Float64 {
+		scalars.A, scalars.B = float64(float32(scalars.A)), float64(float32(scalars.B))
+	}
+	var s space
+	s.walk(arrays...)
+	if s.size == 0 {
+		return nil
+	}
+	for i := range s.args {
+		if s.ops[i].scalar {
+			s.ops[i].dtype = dtype
+		}
+	}
+	if e.check != nil && dtype.IsInt() {
+		if err := e.check(&s, scalars); err != nil {
+			return err
+		}
+	}
+	switch {
+	case dtype == backend.Bool && !e.bools:
+	case dtype == backend.Float64 && e.f64 != nil:
+		apply(&s, &codec64, &codec64, e.f64, scalars, grainSlow)
+		return nil
+	case dtype.IsFloat() && e.f32 != nil:
+		apply(&s, &codec32, &codec32, e.f32, scalars, grainFast)
+		return nil
+	case dtype.IsFloat() && e.f64 != nil:
+		apply(&s, &codec64, &codec64, e.f64, scalars, grainSlow)
+		return nil
+	case dtype.IsFloat() && e.testF != nil:
+		apply(&s, &codecBool, &codec64, e.testF, scalars, grainSlow)
+		return nil
+	case !dtype.IsFloat() && e.i64 != nil:
+		apply(&s, &codecInt, &codecInt, e.i64, scalars, grainSlow)
+		return nil
+	case !dtype.IsFloat() && e.testI != nil:
+		apply(&s, &codecBool, &codecInt, e.testI, scalars, grainSlow)
+		return nil
+	}
+	return unsupported(op, dtype)
+}
+
+// The helpers below make kernels of scalar functions and of package vec's.
+
+func each1[C compute](f func(x C) C) kernel[C, C] {
+	return func(dst []C, in [3][]C, _ backend.Scalars) {
+		for i, x := range in[0][:len(dst)] {
+			dst[i] = f(x)
+		}
+	}
+}
+
+func each1p[C compute](f func(x C, p backend.Scalars) C) kernel[C, C] {
+	return func(dst []C, in [3][]C, p backend.Scalars) {
+		for i, x := range in[0][:len(dst)] {
+			dst[i] = f(x, p)
+		}
+	}
+}
+
+func each2[C compute](f func(x, y C) C) kernel[C, C] {
+	return func(dst []C, in [3][]C, _ backend.Scalars) {
+		y := in[1][:len(dst)]
+		for i, x := range in[0][:len(dst)] {
+			dst[i] = f(x, y[i])
+		}
+	}
+}
+
+func each2p[C compute](f func(x, y C, p backend.Scalars) C) kernel[C, C] {
+	return func(dst []C, in [3][]C, p backend.Scalars) {
+		y := in[1][:len(dst)]
+		for i, x := range in[0][:len(dst)] {
+			dst[i] = f(x, y[i], p)
+		}
+	}
+}
+
+func each3p[C compute](f func(x, y, z C, p backend.Scalars) C) kernel[C, C] {
+	return func(dst []C, in [3][]C, p backend.Scalars) {
+		y, z := in[1][:len(dst)], in[2][:len(dst)]
+		for i, x := range in[0][:len(dst)] {
+			dst[i] = f(x, y[i], z[i], p)
+		}
+	}
+}
+
+func test1[C compute](f func(x C) bool) kernel[uint8, C] {
+	return func(dst []uint8, in [3][]C, _ backend.Scalars) {
+		for i, x := range in[0][:len(dst)] {
+			dst[i] = bit(f(x))
+		}
+	}
+}
+
+func test2[C compute](f func(x, y C) bool) kernel[uint8, C] {
+	return func(dst []uint8, in [3][]C, _ backend.Scalars) {
+		y := in[1][:len(dst)]
+		for i, x := range in[0][:len(dst)] {
+			dst[i] = bit(f(x, y[i]))
+		}
+	}
+}
+
+func vec1(f func(dst, x []float32)) kernel[float32, float32] {
+	return func(dst []float32, in [3][]float32, _ backend.Scalars) { f(dst, in[0]) }
+}
+
+func vec2(f func(dst, x, y []float32)) kernel[float32, float32] {
+	return func(dst []float32, in [3][]float32, _ backend.Scalars) { f(dst, in[0], in[1]) }
+}
+
+func bit(b bool) uint8 {
+	if b {
+		return 1
+	}
+	return 0
+}
