@@ -55,8 +55,8 @@ func block(key, counter uint64, purpose uint32) [4]uint32 {
 	return [4]uint32{a, b, c, d}
 }
 
-// blocks fills dst, whole blocks, with the numbers from the block counter on.
-func blocks(dst []uint32, key, counter uint64) {
+// blocksGo is blocks in plain Go.
+func blocksGo(dst []uint32, key, counter uint64) {
 	k0, k1 := uint32(key), uint32(key>>32)
 	for ; len(dst) >= 4; dst = dst[4:] {
 		d := (*[4]uint32)(dst)
