@@ -185,14 +185,14 @@ func reduceTasks[C compute](d *Device, p *reduction[C]) error {
 
 func (r *reduction[C]) plan() {
 	k, e := &r.kept, &r.reduced
-	r.byCols = k.rank > 0 && e.rank > 0 && abs(k.ops[0].strides[0]) < abs(e.ops[0].strides[0])
+	r.byCols = k.rank > 0 && e.rank > 0 && k.dims[0] >= 8 && abs(k.ops[0].strides[0]) < abs(e.ops[0].strides[0])
 	r.width = min(k.size, blockLen)
 	if r.byCols {
 		if k.rank > 1 && k.dims[0] >= reduceGroup {
 			r.width = min(k.dims[0], blockLen)
 			r.perRow = (k.dims[0]-1)/r.width + 1
 		}
-		r.chunk = max(reduceGroup, reduceChunk/r.width)
+		r.chunk = min(max(reduceGroup, reduceChunk/r.width), reduceGroup*reduceGroup)
 	} else {
 		r.width = min(r.width, max(1, reduceChunk/max(1, e.size)))
 		r.chunk = reduceChunk
