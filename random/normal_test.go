@@ -181,16 +181,25 @@ func TestNormalsHaveTheMomentsOfANormal(t *testing.T) {
 }
 
 func TestNormalsHaveTheTailsOfANormal(t *testing.T) {
-	const n = 1 << 22
-	for name, x := range widened(normalStream, n) {
-		for _, sigma := range []float64{3, 4, 4.5} {
-			count := 0
-			for _, v := range x {
-				if math.Abs(v) > sigma {
-					count++
-				}
+	const n, piece = 1 << 21, 1 << 12
+	x32, x64 := make([]float32, piece), make([]float64, piece)
+	sigmas := [...]float64{3, 4, 4.5}
+	var count32, count64 [len(sigmas)]int
+	for offset := 0; offset < n; offset += piece {
+		Normal32(normalStream, offset, x32)
+		Normal64(normalStream, offset, x64)
+		for i := range piece {
+			for k := 0; k < len(sigmas) && math.Abs(float64(x32[i])) > sigmas[k]; k++ {
+				count32[k]++
 			}
-			want := n * 2 * normalCDF(-sigma)
+			for k := 0; k < len(sigmas) && math.Abs(x64[i]) > sigmas[k]; k++ {
+				count64[k]++
+			}
+		}
+	}
+	for k, sigma := range sigmas {
+		want := n * 2 * normalCDF(-sigma)
+		for name, count := range map[string]int{"Normal32": count32[k], "Normal64": count64[k]} {
 			if math.Abs(float64(count)-want) > 4*math.Sqrt(want) {
 				t.Errorf("%s: %d of %d beyond %v, want about %.1f", name, count, n, sigma, want)
 			}
