@@ -130,6 +130,7 @@ func TestRefusesHostileFiles(t *testing.T) {
 		{"elements that overflow to the right size", shaped("[4,2305843009213693953]"), `tensor "conv": shape:`},
 		{"bytes that overflow", shaped("[4611686018427387904]"), `tensor "conv": shape:`},
 		{"strides that overflow", raw(`{"conv":{"dtype":"F32","shape":[4294967296,4294967296,0],"data_offsets":[0,0]}}`, 0), `tensor "conv": shape:`},
+		{"strides that overflow behind a zero", raw(`{"conv":{"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]}}`, 0), `tensor "conv": shape:`},
 		{"deep nesting", shaped(strings.Repeat("[", 100_000)), `tensor "conv": shape: not a number`},
 		{"deep nesting of objects", raw(strings.Repeat(`{"a":`, 100_000), 0), `header: tensor "a": field "a"`},
 		{"a million dimensions", shaped("[2" + strings.Repeat(",2", 100_000) + "]"), `tensor "conv": shape: [2 2 2 2 2 2 2 2 2 2]… (100001 dimensions) of F32: too large`},
