@@ -55,11 +55,15 @@ func TestReadsMNIST(t *testing.T) {
 		if c.set != "train" {
 			continue
 		}
-		sum, squares := 0.0, 0.0
+		var grey [256]int
 		for _, p := range pixels {
+			grey[p]++
+		}
+		sum, squares := 0.0, 0.0
+		for p, count := range grey {
 			v := float64(p) / 255
-			sum += v
-			squares += v * v
+			sum += float64(count) * v
+			squares += float64(count) * v * v
 		}
 		mean := sum / float64(len(pixels))
 		deviation := math.Sqrt(squares/float64(len(pixels)) - mean*mean)
