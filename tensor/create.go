@@ -187,16 +187,21 @@ func Zeros(p Place, dt DType, shape ...int) *Tensor { return Full(p, dt, 0, shap
 // Ones is a tensor of ones.
 func Ones(p Place, dt DType, shape ...int) *Tensor { return Full(p, dt, 1, shape...) }
 
-// ZerosLike is a tensor of zeros with x's shape, dtype and place.
-func ZerosLike(x *Tensor) *Tensor { return Zeros(x.Place(), x.DType(), x.Shape()...) }
+// ZerosLike is a tensor of zeros with x's shape, dtype, place and memory order.
+func ZerosLike(x *Tensor) *Tensor { return FullLike(x, 0) }
 
-// OnesLike is a tensor of ones with x's shape, dtype and place.
-func OnesLike(x *Tensor) *Tensor { return Ones(x.Place(), x.DType(), x.Shape()...) }
+// OnesLike is a tensor of ones with x's shape, dtype, place and memory order.
+func OnesLike(x *Tensor) *Tensor { return FullLike(x, 1) }
 
-// FullLike is a tensor filled with c with x's shape, dtype and place.
-func FullLike(x *Tensor, c float64) *Tensor { return Full(x.Place(), x.DType(), c, x.Shape()...) }
+// FullLike is a tensor filled with c with x's shape, dtype, place and memory order.
+func FullLike(x *Tensor, c float64) *Tensor {
+	x.use("full_like")
+	t := emptyLike("full_like", x.scope, x.DType(), x)
+	t.fill("full_like", c)
+	return t
+}
 
-// Stream reserves the random numbers of one kernel that makes n elements.
+// stream reserves the random numbers of one kernel that makes n elements.
 func stream(op string, g *random.Generator, n int) backend.Scalars {
 	if g == nil {
 		Fail(op, "there is no generator: pass random.New(seed), or open the scope with Rand")

@@ -143,12 +143,32 @@ func (t *Tensor) Assign(v *Tensor) {
 // Mutate lets fn change the memory of a parameter or buffer, and counts a
 // version. Optimizers are built on it.
 func (t *Tensor) Mutate(op string, fn func(backend.Device, backend.Array) error) {
-	t.use(op)
-	if t.leaf == nil || t.leaf.kind == input {
-		Fail(op, "%s is immutable: only parameters and buffers can change", t.describe())
+	MutateAll(op, []*Tensor{t}, func(dev backend.Device, as []backend.Array) error { return fn(dev, as[0]) })
+}
+
+// MutateAll is Mutate for parameters and buffers of one device in one call.
+func MutateAll(op string, ts []*Tensor, fn func(backend.Device, []backend.Array) error) {
+	as := make([]backend.Array, len(ts))
+	for i, t := range ts {
+		place2(op, ts[0], t)
+		if t.leaf == nil || t.leaf.kind == input {
+			Fail(op, "%s is immutable: only parameters and buffers can change", t.describe())
+		}
+		t.blk.version.Add(1)
+		as[i] = t.arr
 	}
-	t.blk.version.Add(1)
-	check(op, fn(t.dev, t.arr))
+	if len(ts) > 0 {
+		check(op, fn(ts[0].dev, as))
+	}
+}
+
+// MutateGrad lets fn change the gradient of a parameter, if it has one; clipping
+// and all-reduce are built on it.
+func (t *Tensor) MutateGrad(op string, fn func(backend.Device, backend.Array) error) {
+	if g := t.Grad(); g != nil {
+		g.use(op)
+		check(op, fn(g.dev, g.arr))
+	}
 }
 
 // SetGrad replaces the gradient of a parameter by a copy of g, nil for none;
@@ -174,23 +194,58 @@ func (t *Tensor) SetGrad(g *Tensor) {
 // MoveTo moves a parameter or buffer, and its gradient, to dev inside its
 // handle, so that optimizers and ties keep it. Views of it stay behind.
 func (t *Tensor) MoveTo(dev backend.Device) {
-	const op = "to"
+	t.replace("to", func(x *Tensor) *Tensor { return x.ToDevice(dev) })
+}
+
+// CastTo casts a parameter, or a floating-point buffer, to another
+// floating-point type inside its handle; other buffers stay as they are.
+func (t *Tensor) CastTo(dt DType) {
+	if !dt.IsFloat() {
+		Fail("to", "parameters are floating-point tensors, not %v", dt)
+	}
+	if t.use("to"); t.DType().IsFloat() {
+		t.replace("to", func(x *Tensor) *Tensor { return x.To(dt) })
+	}
+}
+
+func (t *Tensor) replace(op string, fn func(x *Tensor) *Tensor) {
 	t.use(op)
 	if t.leaf == nil || t.leaf.kind == input {
-		Fail(op, "%s is no parameter or buffer; use To", t.describe())
+		Fail(op, "%s is no parameter or buffer", t.describe())
 	}
-	if dev == t.dev {
+	old, before := t.blk, t.Detach()
+	after := fn(before)
+	if after == before {
 		return
 	}
-	old := t.blk
-	moved := t.Detach().ToDevice(dev)
-	version := old.version.Load() + 1
-	t.arr, t.dev, t.blk = moved.arr, dev, moved.blk
+	t.arr, t.dev, t.blk = after.arr, after.dev, after.blk
 	t.blk.mutable = true
-	t.blk.version.Store(version)
+	t.blk.version.Store(old.version.Load() + 1)
 	if g := t.leaf.grad; g != nil {
-		t.leaf.grad = g.ToDevice(dev)
+		t.leaf.grad = fn(g)
 		g.blk.free()
 	}
 	old.free()
+}
+
+// Leaves lists the parameters and inputs that the gradients of ys would flow into.
+func Leaves(ys ...*Tensor) []*Tensor {
+	var out []*Tensor
+	seen, known := map[*Node]bool{}, map[*Tensor]bool{}
+	queue := ys
+	for len(queue) > 0 {
+		x := queue[0]
+		queue = queue[1:]
+		switch {
+		case x.node != nil:
+			if !seen[x.node] {
+				seen[x.node] = true
+				queue = append(queue, x.node.in...)
+			}
+		case x.needsGrad() && !known[x]:
+			known[x] = true
+			out = append(out, x)
+		}
+	}
+	return out
 }

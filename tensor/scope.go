@@ -2,6 +2,7 @@ package tensor
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/descent-ml/descent/backend"
@@ -28,12 +29,13 @@ type Scope struct {
 	parent *Scope
 	mode   ScopeOptions
 
-	mu     sync.Mutex
-	owned  []*Tensor
-	live   int // of owned, those that are not dropped
-	closed bool
-	swept  bool // the engine forgets what is gone itself
-	replay bool // a checkpoint computes again what it has computed before
+	mu       sync.Mutex
+	owned    []*Tensor
+	live     int // of owned, those that are not dropped
+	closed   bool
+	children []*Scope // open ones
+	swept    bool     // the engine forgets what is gone itself
+	replay   bool     // a checkpoint computes again what it has computed before
 }
 
 // ScopeOptions are a scope's modes. The zero value is that of inference with
@@ -47,18 +49,31 @@ type ScopeOptions struct {
 // NewScope opens a scope for tensors of dev.
 func NewScope(dev backend.Device, o ScopeOptions) *Scope { return &Scope{dev: dev, mode: o} }
 
-// Child opens a scope inside s with modes of its own. Closing s closes it too
-// as far as memory goes: using its tensors afterwards panics.
+// Child opens a scope inside s with modes of its own. Closing s closes it too.
 func (s *Scope) Child(o ScopeOptions) *Scope {
-	return &Scope{dev: s.dev, parent: s, mode: o, replay: s.replay}
+	c := &Scope{dev: s.dev, parent: s, mode: o, replay: s.replay}
+	s.mu.Lock()
+	s.children = append(s.children, c)
+	s.mu.Unlock()
+	return c
 }
 
-// Close frees every tensor of s. It may be called again.
+// Close frees every tensor of s and of its children. It may be called again.
 func (s *Scope) Close() {
+	if p := s.parent; p != nil {
+		p.mu.Lock()
+		if i := slices.Index(p.children, s); i >= 0 {
+			p.children = slices.Delete(p.children, i, i+1)
+		}
+		p.mu.Unlock()
+	}
 	s.mu.Lock()
-	owned := s.owned
-	s.owned, s.live, s.closed = nil, 0, true
+	owned, children := s.owned, s.children
+	s.owned, s.children, s.live, s.closed = nil, nil, 0, true
 	s.mu.Unlock()
+	for _, c := range children {
+		c.Close()
+	}
 	for _, t := range owned {
 		t.drop()
 	}
@@ -177,19 +192,51 @@ func place(op string, p Place) (backend.Device, *Scope) {
 // it makes but the result, which belongs to x's scope. It serves inference and
 // long loops: y := tensor.Tidy(x, model.Forward).
 func Tidy(x *Tensor, fn func(x *Tensor) *Tensor) *Tensor {
-	x.use("tidy")
-	var inner *Scope
-	if x.scope == nil {
-		inner = NewScope(x.dev, ScopeOptions{NoGrad: true})
-	} else {
-		o := x.scope.mode
-		o.NoGrad = true
-		inner = x.scope.Child(o)
+	o := ScopeOptions{}
+	if x.use("tidy"); x.scope != nil {
+		o = x.scope.mode
+	}
+	o.NoGrad = true
+	return Within(o, []*Tensor{x}, func(in []*Tensor) []*Tensor { return []*Tensor{fn(in[0])} })[0]
+}
+
+// Within runs fn on in, in a child of their scope (or a scope of its own if they
+// have none) that is closed when fn returns or panics. The results move to the
+// scope of in, without history. It is what Tidy, functions and checkpoints are
+// made of.
+func Within(o ScopeOptions, in []*Tensor, fn func(in []*Tensor) []*Tensor) []*Tensor {
+	const op = "within"
+	if len(in) == 0 {
+		Fail(op, "it needs a tensor")
+	}
+	home := placeAll(op, in...)
+	inner := NewScope(in[0].dev, o)
+	if home != nil {
+		inner = home.Child(o)
 	}
 	defer inner.Close()
-	y := fn(inner.Use(x))
-	if y == nil || y.scope != inner {
-		return y
+	used := make([]*Tensor, len(in))
+	for i, x := range in {
+		used[i] = inner.Use(x)
 	}
-	return y.moveTo(x.scope)
+	out := fn(used)
+	for i, y := range out {
+		switch {
+		case y == nil:
+		case y.scope == inner:
+			out[i] = y.moveTo(home)
+		default:
+			out[i] = y.Detach()
+		}
+	}
+	return out
+}
+
+// CommonScope is the innermost scope of ts, to which a result of theirs would
+// belong; nil if they have none. It panics as an op on them would.
+func CommonScope(ts ...*Tensor) *Scope {
+	if len(ts) == 0 {
+		return nil
+	}
+	return placeAll("common_scope", ts...)
 }
