@@ -60,8 +60,11 @@ class Report:
         row.rounding += rounding
 
     def fail(self, op, check, text):
+        """Counts a failure; text None tells that another's text has said it all."""
         row = self.entry(op)
         row.failed[check] += 1
+        if text is None:
+            return
         if row.failed[check] <= SHOWN:
             print(f"FAIL {text[:1500]}", flush=True)
         elif row.failed[check] == SHOWN + 1:
