@@ -41,6 +41,10 @@ type Device struct {
 var _ interface {
 	backend.Device
 	backend.MemoryDevice
+	backend.ConvDevice
+	backend.PoolDevice
+	backend.SoftmaxDevice
+	backend.OptimizerDevice
 } = (*Device)(nil)
 
 func init() {

@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"cmp"
+	"slices"
 	"unsafe"
 
 	"github.com/descent-ml/descent/backend"
@@ -82,6 +84,26 @@ func (d *Device) empty(t backend.DType, shape []int) (backend.Array, error) {
 	return a, err
 }
 
+// alike allocates an array of type t with a's order of axes in memory, or as
+// near to it as a dense array comes.
+func (d *Device) alike(a *backend.Array, t backend.DType) (backend.Array, error) {
+	c, err := d.empty(t, a.Shape)
+	if err != nil {
+		return c, err
+	}
+	axes := make([]int, len(a.Shape))
+	for i := range axes {
+		axes[i] = i
+	}
+	slices.SortStableFunc(axes, func(i, j int) int { return cmp.Compare(abs(a.Strides[j]), abs(a.Strides[i])) })
+	n := 1
+	for _, i := range slices.Backward(axes) {
+		c.Strides[i] = n
+		n *= a.Shape[i]
+	}
+	return c, nil
+}
+
 // dense returns a copy of a in type t; axes along which a is broadcast still are.
 func (d *Device) dense(a *backend.Array, t backend.DType) (backend.Array, error) {
 	shape := make([]int, len(a.Shape))
@@ -110,6 +132,22 @@ func (d *Device) dense(a *backend.Array, t backend.DType) (backend.Array, error)
 	return c, nil
 }
 
+// contiguous returns a itself if it is row-major or lacks Buf, else a copy; free
+// gives the copy back.
+func (d *Device) contiguous(a *backend.Array) (c backend.Array, free func(), err error) {
+	if a.Buf == nil || a.IsContiguous() {
+		return *a, func() {}, nil
+	}
+	if c, err = d.empty(a.DType, a.Shape); err != nil {
+		return c, nil, err
+	}
+	if err = d.Copy(c, *a, false); err != nil {
+		c.Buf.Free()
+		return c, nil, err
+	}
+	return c, c.Buf.Free, nil
+}
+
 // whole is all of a's buffer.
 func whole[T any](a *backend.Array) []T {
 	b := a.Buf.(*buffer)
@@ -128,19 +166,12 @@ func matMulFloat[T gemm.Float](d *Device, multiply batchFunc[T], out, x, y *back
 	r := len(out.Shape)
 	m, n, k := out.Shape[r-2], out.Shape[r-1], x.Shape[r-1]
 	ep := gemm.Epilogue[T]{Accumulate: e.Accumulate, ReLU: e.Act == backend.ReLU}
-	if e.Bias.Buf != nil {
-		bias := e.Bias
-		if !bias.IsContiguous() {
-			c, err := d.empty(bias.DType, bias.Shape)
-			if err != nil {
-				return err
-			}
-			defer c.Buf.Free()
-			if err := d.Copy(c, bias, false); err != nil {
-				return err
-			}
-			bias = c
-		}
+	bias, free, err := d.contiguous(&e.Bias)
+	if err != nil {
+		return err
+	}
+	defer free()
+	if bias.Buf != nil {
 		ep.Bias = whole[T](&bias)[bias.Offset:][:n]
 	}
 	var dims [8]gemm.BatchDim
