@@ -112,24 +112,29 @@ func PromoteTypes(a, b DType) DType {
 	return b
 }
 
-// ResultType is the dtype of an op on x and y. A scalar (a tensor without axes)
-// counts less than a tensor with axes unless it is of a higher kind.
-func ResultType(x, y *Tensor) DType {
-	a, b := x.DType(), y.DType()
-	if a == b {
-		return a
+// ResultType is the dtype of an op on ts. Scalars (tensors without axes) count
+// less than tensors with axes unless they are of a higher kind.
+func ResultType(ts ...*Tensor) DType {
+	var strong, weak DType
+	var haveStrong, haveWeak bool
+	for _, t := range ts {
+		of, have := &strong, &haveStrong
+		if t.Dim() == 0 {
+			of, have = &weak, &haveWeak
+		}
+		if *have {
+			*of = PromoteTypes(*of, t.DType())
+		} else {
+			*of, *have = t.DType(), true
+		}
 	}
-	if (x.Dim() == 0) != (y.Dim() == 0) {
-		strong, weak := a, b
-		if x.Dim() == 0 {
-			strong, weak = b, a
-		}
-		if strong.IsFloat() || !weak.IsFloat() && (strong.IsInt() || !weak.IsInt()) {
-			return strong
-		}
+	switch {
+	case !haveStrong:
 		return weak
+	case !haveWeak || strong.IsFloat() || !weak.IsFloat() && (strong.IsInt() || !weak.IsInt()):
+		return strong
 	}
-	return PromoteTypes(a, b)
+	return weak
 }
 
 // promote casts x and y to their common dtype.

@@ -171,8 +171,12 @@ func unaryFloat(op string, code backend.UnaryOp, x *Tensor, p backend.Scalars, g
 // binary computes an elementwise op of two inputs, broadcast against each other
 // and promoted to a common dtype. The result has that dtype.
 func binary(op string, code backend.BinaryOp, x, y *Tensor, p backend.Scalars, gx, gy formula2) *Tensor {
-	x, y = promote(op, x, y)
-	return elementwise2(op, code, x.DType(), x, y, p, gx, gy)
+	a, b := promote(op, x, y)
+	out := elementwise2(op, code, a.arr.DType, a, b, p, gx, gy)
+	if out.node == nil {
+		freeCasts(x, a, y, b)
+	}
+	return out
 }
 
 func elementwise2(op string, code backend.BinaryOp, dt DType, x, y *Tensor, p backend.Scalars, gx, gy formula2) *Tensor {
