@@ -1,0 +1,78 @@
+package tensor
+
+import "github.com/descent-ml/descent/backend"
+
+// scan runs along one axis; outputs have t's shape.
+func (t *Tensor) scan(op string, code backend.ScanOp, axis int) *Tensor {
+	y := empty(op, t.dev, t.scope, t.DType(), t.Shape())
+	if t.Dim() == 0 {
+		check(op, t.dev.Copy(y.arr, t.arr, false))
+		return y
+	}
+	check(op, t.dev.Scan(code, y.arr, backend.Array{}, t.arr, axis))
+	return y
+}
+
+// CumSum is the running sum along axis. Integers and bool are summed as int64.
+func (t *Tensor) CumSum(axis int) *Tensor {
+	const op = "cumsum"
+	t.use(op)
+	axis = t.axis(op, axis)
+	if !t.DType().IsFloat() && t.DType() != Int64 {
+		return t.To(Int64).CumSum(axis)
+	}
+	return linear(op, t.scan(op, backend.CumSum, axis), t, func(g *Tensor) *Tensor { return g.reverseCumSum(axis) })
+}
+
+// reverseCumSum is the running sum from the end.
+func (t *Tensor) reverseCumSum(axis int) *Tensor {
+	if t.Dim() == 0 {
+		return t
+	}
+	return t.Flip(axis).CumSum(axis).Flip(axis)
+}
+
+// CumProd is the running product along axis. Integers and bool are multiplied
+// as int64.
+func (t *Tensor) CumProd(axis int) *Tensor {
+	const op = "cumprod"
+	t.use(op)
+	axis = t.axis(op, axis)
+	if !t.DType().IsFloat() && t.DType() != Int64 {
+		return t.To(Int64).CumProd(axis)
+	}
+	y := t.scan(op, backend.CumProd, axis)
+	if recording(y, t) {
+		n := newNode(op, y, t)
+		n.save()
+		n.one = func(g, x, y *Tensor) *Tensor { return cumProdGrad(g, x, axis) }
+	}
+	return y
+}
+
+// cumProdGrad is exact where elements are zero too:
+//
+//	dL/dx_k = Π_{i<k} x_i · Σ_{j≥k} g_j · Π_{k<i≤j} x_i
+//
+// Row k of a matrix over the axis has x_i for i > k and 1 before, so that its
+// running product is the inner one; the cost is quadratic in the axis.
+func cumProdGrad(g, x *Tensor, axis int) *Tensor {
+	if x.Dim() == 0 {
+		return g
+	}
+	x, g = x.Transpose(axis, -1), g.Transpose(axis, -1)
+	n := x.Size(-1)
+	if n == 0 {
+		return g.Transpose(axis, -1)
+	}
+	k := Arange(x.dev, Int64, 0, float64(n), 1)
+	upto := k.Unsqueeze(0).Le(k.Unsqueeze(1)) // [k, i]: i <= k
+	before := k.Unsqueeze(0).Lt(k.Unsqueeze(1))
+	square := append(append([]int{}, x.Shape()...), n)
+	rows := x.Unsqueeze(-2).Expand(square...).MaskedFill(upto, 1).CumProd(-1).MaskedFill(before, 0)
+	inner := rows.Mul(g.Unsqueeze(-2)).Sum(-1)
+	edge := append([]int{}, x.Shape()...)
+	edge[len(edge)-1] = 1
+	left := Cat([]*Tensor{Ones(x.Place(), x.DType(), edge...), x.Slice(-1, 0, -1, 1)}, -1).CumProd(-1)
+	return left.Mul(inner).Transpose(axis, -1)
+}
