@@ -80,6 +80,8 @@ func abs(x int) int { return max(x, -x) }
 func at[T Float](m Matrix[T], i, j int) *T { return &m.Data[m.Offset+i*m.RowStride+j*m.ColStride] }
 
 // dense returns the elements of a matrix in row-major order.
+//
+//go:norace
 func dense[T Float](m Matrix[T], rows, cols int) []float64 {
 	d := make([]float64, 0, rows*cols)
 	for i := range rows {
@@ -91,6 +93,8 @@ func dense[T Float](m Matrix[T], rows, cols int) []float64 {
 }
 
 // reference computes C in float64, and for each element the sum of its absolute terms, which scales the error allowed.
+//
+//go:norace
 func reference[T Float](m, n, k int, a, b, c Matrix[T], ep Epilogue[T]) (value, scale []float64) {
 	value, scale = make([]float64, m*n), make([]float64, m*n)
 	da, db, dc := dense(a, m, k), dense(b, k, n), dense(c, m, n)

@@ -49,7 +49,10 @@ func engineOf[T Float]() *engine[T] {
 	return any(engine64).(*engine[T])
 }
 
-// plainKernel is the kernel of machines without assembly: 4×4 in registers.
+// plainKernel is the kernel of machines without assembly: 4×4 in registers. The race detector, which does not watch
+// assembly either, would slow it twentyfold.
+//
+//go:norace
 func plainKernel[T Float](x *kernelArgs) {
 	const mr, nr = 4, 4
 	at := func(p unsafe.Pointer, off int) *T { return (*T)(unsafe.Add(p, off)) }

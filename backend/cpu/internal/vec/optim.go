@@ -4,10 +4,18 @@ import "math"
 
 // SGD holds the scalars of one step of torch.optim.SGD.
 type SGD struct {
-	LR, Momentum, Dampening, WeightDecay float32
+	LR, Momentum, Dampening, WeightDecay float64
 	Nesterov, Maximize                   bool
-	First                                bool // the first step: the momentum buffer is set to the gradient
+	First                                bool // the first step: the momentum buffer becomes the gradient
 }
+
+// sgdScalars are the factors of one step, in float32. With useGrad and useBuf, the gradient that is applied is
+// useGrad·g + useBuf·buf.
+type sgdScalars struct {
+	sign, decay, momentum, mix, useGrad, useBuf, lr float32
+}
+
+var fastSGD func(p, dp, buf *float32, n int, c *sgdScalars)
 
 // Step updates the parameters p by the gradient g, in the order of operations of torch.optim.SGD:
 //
@@ -16,32 +24,40 @@ type SGD struct {
 //	g = g + Momentum·buf if Nesterov, else buf
 //	p -= LR·g
 //
-// buf is the momentum buffer; it is neither read nor written when Momentum is 0 and may then be nil.
+// buf is the momentum buffer. Without momentum it is not touched and may be nil; on the first step it is not read.
 func (s SGD) Step(p, g, buf []float32) {
 	g = g[:len(p)]
+	if len(p) == 0 {
+		return
+	}
+	c := sgdScalars{sign: 1, decay: float32(s.WeightDecay), momentum: float32(s.Momentum), lr: float32(s.LR)}
+	if s.Maximize {
+		c.sign = -1
+	}
+	var first *float32
 	if s.Momentum != 0 {
 		buf = buf[:len(p)]
+		first = &buf[0]
+		c.mix, c.useBuf = float32(1-s.Dampening), 1
+		if s.Nesterov {
+			c.useGrad, c.useBuf = 1, c.momentum
+		}
+		if s.First {
+			clear(buf)
+			c.mix = 1
+		}
+	}
+	if fastSGD != nil {
+		fastSGD(&p[0], &g[0], first, len(p), &c)
+		return
 	}
 	for i, d := range g {
-		if s.Maximize {
-			d = -d
-		}
-		if s.WeightDecay != 0 {
-			d += s.WeightDecay * p[i]
-		}
+		d = c.sign*d + c.decay*p[i]
 		if s.Momentum != 0 {
-			b := d
-			if !s.First {
-				b = s.Momentum*buf[i] + (1-s.Dampening)*d
-			}
-			buf[i] = b
-			if s.Nesterov {
-				d += s.Momentum * b
-			} else {
-				d = b
-			}
+			buf[i] = c.momentum*buf[i] + c.mix*d
+			d = c.useGrad*d + c.useBuf*buf[i]
 		}
-		p[i] -= s.LR * d
+		p[i] -= c.lr * d
 	}
 }
 
@@ -52,63 +68,79 @@ type Adam struct {
 	Decoupled, Maximize                bool
 }
 
-// Update updates the parameters p, the averages m of the gradient and v of its square, and vmax if it is not nil
-// (AMSGrad), in the order of operations of torch.optim.Adam with fused=True:
+// adamScalars are the factors of one step, in float32.
+type adamScalars struct {
+	sign, couple, decay float32 // g = sign·g + couple·p; p -= decay·p
+	mix1                float32 // m = (m or g) + mix1·(g-m)
+	fromGrad            uint32  // all ones if it is g
+	beta2, mix2         float32
+	step, root, eps     float32
+}
+
+var fastAdam func(p, dp, m, v, vmax *float32, n int, c *adamScalars)
+
+// Update updates the parameters p, the averages m of the gradient and v of its square, and, if it is not nil, the
+// largest v so far (AMSGrad), in the order of operations of torch.optim.Adam and AdamW with fused=True:
 //
 //	g = -g if Maximize;  p -= LR·WeightDecay·p if Decoupled, else g += WeightDecay·p
-//	m += (1-Beta1)·(g-m);  v = Beta2·v + (1-Beta2)·g·g;  vmax = max(vmax, v)
-//	p -= LR/(1-Beta1^Step)·m / (√vmax/√(1-Beta2^Step) + Eps)
+//	m = lerp(m, g, 1-Beta1);  v = Beta2·v + (1-Beta2)·g·g;  vmax = max(vmax, v)
+//	p -= LR/(1-Beta1^Step)·m / (√v/√(1-Beta2^Step) + Eps), with vmax for v if there is one
 //
-// The scalars are computed in float64 and rounded once, as PyTorch does.
+// The scalars are computed in float64 and rounded once.
 func (s Adam) Update(p, g, m, v, vmax []float32) {
-	c := s.scalars()
 	n := len(p)
 	g, m, v = g[:n], m[:n], v[:n]
+	if n == 0 {
+		return
+	}
+	var largest *float32
 	if vmax != nil {
 		vmax = vmax[:n]
+		largest = &vmax[0]
+	}
+	c := s.scalars()
+	if fastAdam != nil {
+		fastAdam(&p[0], &g[0], &m[0], &v[0], largest, n, &c)
+		return
 	}
 	for i, d := range g {
-		w := p[i]
-		d *= c.sign
-		if s.Decoupled {
-			w -= c.decay * w
-		} else {
-			d += c.decay * w
+		d = c.sign*d + c.couple*p[i]
+		w := p[i] - c.decay*p[i]
+		base := m[i]
+		if c.fromGrad != 0 {
+			base = d
 		}
-		a := m[i] + c.mix1*(d-m[i])
-		if c.mix1 >= 0.5 { // torch.lerp
-			a = d + (c.mix1-1)*(d-m[i])
-		}
-		b := c.beta2*v[i] + c.mix2*d*d
-		m[i], v[i] = a, b
+		m[i] = base + c.mix1*(d-m[i])
+		v[i] = c.beta2*v[i] + c.mix2*d*d
+		b := v[i]
 		if vmax != nil {
 			b = max(vmax[i], b)
 			vmax[i] = b
 		}
-		p[i] = w - c.step*a/(float32(math.Sqrt(float64(b)))/c.root+c.eps)
+		p[i] = w - c.step*m[i]/(float32(math.Sqrt(float64(b)))/c.root+c.eps)
 	}
-}
-
-type adamScalars struct {
-	mix1, beta2, mix2, step, root, eps, decay, sign float32
 }
 
 func (s Adam) scalars() adamScalars {
 	c := adamScalars{
+		sign:  1,
 		mix1:  float32(1 - s.Beta1),
 		beta2: float32(s.Beta2),
 		mix2:  float32(1 - s.Beta2),
 		step:  float32(s.LR / (1 - math.Pow(s.Beta1, float64(s.Step)))),
 		root:  float32(math.Sqrt(1 - math.Pow(s.Beta2, float64(s.Step)))),
 		eps:   float32(s.Eps),
-		decay: float32(s.WeightDecay),
-		sign:  1,
-	}
-	if s.Decoupled {
-		c.decay = float32(s.LR * s.WeightDecay)
 	}
 	if s.Maximize {
 		c.sign = -1
+	}
+	if s.Decoupled {
+		c.decay = float32(s.LR * s.WeightDecay)
+	} else {
+		c.couple = float32(s.WeightDecay)
+	}
+	if c.mix1 >= 0.5 { // torch.lerp starts from the nearer end
+		c.mix1, c.fromGrad = c.mix1-1, math.MaxUint32
 	}
 	return c
 }

@@ -8,209 +8,99 @@ package vec
 
 import "math"
 
-// unary computes dst = f(x) in float64 and rounds once.
-func unary(dst, x []float32, f func(float64) float64) {
+// A unary kernel computes dst = f(x). fast, if this machine has it, serves lengths from 1 up; so in the other families.
+type unary struct {
+	plain func(dst, x []float32)
+	fast  func(dst, x *float32, n int)
+}
+
+func (k *unary) do(dst, x []float32) {
 	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = float32(f(float64(v)))
+	if k.fast == nil || len(dst) == 0 {
+		k.plain(dst, x)
+		return
+	}
+	k.fast(&dst[0], &x[0], len(dst))
+}
+
+// each computes f in float64 and rounds once.
+func each(f func(float64) float64) func(dst, x []float32) {
+	return func(dst, x []float32) {
+		for i, v := range x {
+			dst[i] = float32(f(float64(v)))
+		}
 	}
 }
+
+var (
+	exp      = unary{plain: each(math.Exp)}
+	log      = unary{plain: each(math.Log)}
+	tanh     = unary{plain: each(math.Tanh)}
+	sigmoid  = unary{plain: each(func(v float64) float64 { return 1 / (1 + math.Exp(-v)) })}
+	silu     = unary{plain: each(func(v float64) float64 { return v / (1 + math.Exp(-v)) })}
+	erf      = unary{plain: each(math.Erf)}
+	gelu     = unary{plain: each(func(v float64) float64 { return v * 0.5 * (1 + math.Erf(v*(math.Sqrt2/2))) })}
+	geluTanh = unary{plain: each(func(v float64) float64 {
+		return v * 0.5 * (1 + math.Tanh(math.Sqrt2/math.SqrtPi*(v+0.044715*v*v*v)))
+	})}
+	sqrt  = unary{plain: each(math.Sqrt)}
+	rsqrt = unary{plain: each(func(v float64) float64 { return 1 / math.Sqrt(v) })}
+	abs   = unary{plain: func(dst, x []float32) {
+		for i, v := range x {
+			dst[i] = math.Float32frombits(math.Float32bits(v) &^ (1 << 31))
+		}
+	}}
+	neg = unary{plain: func(dst, x []float32) {
+		for i, v := range x {
+			dst[i] = -v
+		}
+	}}
+	relu = unary{plain: func(dst, x []float32) {
+		for i, v := range x {
+			if v < 0 {
+				v = 0
+			}
+			dst[i] = v
+		}
+	}}
+)
 
 // Exp computes dst = e^x.
-func Exp(dst, x []float32) { unary(dst, x, math.Exp) }
+func Exp(dst, x []float32) { exp.do(dst, x) }
 
 // Log computes dst = ln x.
-func Log(dst, x []float32) { unary(dst, x, math.Log) }
+func Log(dst, x []float32) { log.do(dst, x) }
 
 // Tanh computes dst = tanh x.
-func Tanh(dst, x []float32) { unary(dst, x, math.Tanh) }
+func Tanh(dst, x []float32) { tanh.do(dst, x) }
 
-// Sigmoid computes dst = 1/(1+e^-x).
-func Sigmoid(dst, x []float32) {
-	unary(dst, x, func(v float64) float64 { return 1 / (1 + math.Exp(-v)) })
-}
-
-// Erf computes dst = erf x.
-func Erf(dst, x []float32) { unary(dst, x, math.Erf) }
-
-// GELU computes dst = x·Φ(x) = x·(1+erf(x/√2))/2.
-func GELU(dst, x []float32) {
-	unary(dst, x, func(v float64) float64 { return v * 0.5 * (1 + math.Erf(v*(math.Sqrt2/2))) })
-}
-
-// GELUTanh computes PyTorch's approximate="tanh": dst = x·(1+tanh(√(2/π)·(x+0.044715·x³)))/2.
-func GELUTanh(dst, x []float32) {
-	unary(dst, x, func(v float64) float64 {
-		return v * 0.5 * (1 + math.Tanh(math.Sqrt2/math.SqrtPi*(v+0.044715*v*v*v)))
-	})
-}
+// Sigmoid computes dst = 1/(1+e^-x). As in PyTorch, it is 0 where e^-x overflows.
+func Sigmoid(dst, x []float32) { sigmoid.do(dst, x) }
 
 // SiLU computes dst = x/(1+e^-x).
-func SiLU(dst, x []float32) {
-	unary(dst, x, func(v float64) float64 { return v / (1 + math.Exp(-v)) })
-}
+func SiLU(dst, x []float32) { silu.do(dst, x) }
+
+// Erf computes dst = erf x.
+func Erf(dst, x []float32) { erf.do(dst, x) }
+
+// GELU computes dst = x·(1+erf(x/√2))/2. As in PyTorch, the sum cancels for negative x: the error is small beside 1,
+// not beside the result.
+func GELU(dst, x []float32) { gelu.do(dst, x) }
+
+// GELUTanh computes PyTorch's approximate="tanh": dst = x·(1+tanh(√(2/π)·(x+0.044715·x³)))/2, with GELU's error.
+func GELUTanh(dst, x []float32) { geluTanh.do(dst, x) }
 
 // Sqrt computes dst = √x, correctly rounded.
-func Sqrt(dst, x []float32) { unary(dst, x, math.Sqrt) }
+func Sqrt(dst, x []float32) { sqrt.do(dst, x) }
 
 // Rsqrt computes dst = 1/√x.
-func Rsqrt(dst, x []float32) { unary(dst, x, func(v float64) float64 { return 1 / math.Sqrt(v) }) }
+func Rsqrt(dst, x []float32) { rsqrt.do(dst, x) }
 
 // Abs computes dst = |x|.
-func Abs(dst, x []float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = math.Float32frombits(math.Float32bits(v) &^ (1 << 31))
-	}
-}
+func Abs(dst, x []float32) { abs.do(dst, x) }
 
 // Neg computes dst = -x.
-func Neg(dst, x []float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = -v
-	}
-}
+func Neg(dst, x []float32) { neg.do(dst, x) }
 
-// ReLU computes dst = max(x, 0); NaN stays NaN.
-func ReLU(dst, x []float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		if v <= 0 {
-			v = 0
-		}
-		dst[i] = v
-	}
-}
-
-// ReLUGrad computes dst = g where y > 0 and 0 elsewhere.
-func ReLUGrad(dst, g, y []float32) {
-	g, y = g[:len(dst)], y[:len(dst)]
-	for i, v := range y {
-		r := g[i]
-		if !(v > 0) {
-			r = 0
-		}
-		dst[i] = r
-	}
-}
-
-// Add computes dst = x + y.
-func Add(dst, x, y []float32) {
-	x, y = x[:len(dst)], y[:len(dst)]
-	for i := range dst {
-		dst[i] = x[i] + y[i]
-	}
-}
-
-// Sub computes dst = x - y.
-func Sub(dst, x, y []float32) {
-	x, y = x[:len(dst)], y[:len(dst)]
-	for i := range dst {
-		dst[i] = x[i] - y[i]
-	}
-}
-
-// Mul computes dst = x·y.
-func Mul(dst, x, y []float32) {
-	x, y = x[:len(dst)], y[:len(dst)]
-	for i := range dst {
-		dst[i] = x[i] * y[i]
-	}
-}
-
-// Div computes dst = x / y.
-func Div(dst, x, y []float32) {
-	x, y = x[:len(dst)], y[:len(dst)]
-	for i := range dst {
-		dst[i] = x[i] / y[i]
-	}
-}
-
-// Max computes dst = max(x, y); NaN if either is.
-func Max(dst, x, y []float32) {
-	x, y = x[:len(dst)], y[:len(dst)]
-	for i := range dst {
-		dst[i] = max(x[i], y[i])
-	}
-}
-
-// Min computes dst = min(x, y); NaN if either is.
-func Min(dst, x, y []float32) {
-	x, y = x[:len(dst)], y[:len(dst)]
-	for i := range dst {
-		dst[i] = min(x[i], y[i])
-	}
-}
-
-// AddScalar computes dst = x + s.
-func AddScalar(dst, x []float32, s float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = v + s
-	}
-}
-
-// RSubScalar computes dst = s - x.
-func RSubScalar(dst, x []float32, s float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = s - v
-	}
-}
-
-// MulScalar computes dst = x·s.
-func MulScalar(dst, x []float32, s float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = v * s
-	}
-}
-
-// DivScalar computes dst = x / s.
-func DivScalar(dst, x []float32, s float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = v / s
-	}
-}
-
-// RDivScalar computes dst = s / x.
-func RDivScalar(dst, x []float32, s float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = s / v
-	}
-}
-
-// MaxScalar computes dst = max(x, s); NaN if either is.
-func MaxScalar(dst, x []float32, s float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = max(v, s)
-	}
-}
-
-// MinScalar computes dst = min(x, s); NaN if either is.
-func MinScalar(dst, x []float32, s float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = min(v, s)
-	}
-}
-
-// Axpy computes dst += a·x, rounded once where the processor can (fused multiply-add).
-func Axpy(dst []float32, a float32, x []float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] += a * v
-	}
-}
-
-// MulAdd computes dst = x·y + z, rounded once where the processor can.
-func MulAdd(dst, x, y, z []float32) {
-	x, y, z = x[:len(dst)], y[:len(dst)], z[:len(dst)]
-	for i := range dst {
-		dst[i] = x[i]*y[i] + z[i]
-	}
-}
+// ReLU computes dst = max(x, 0); NaN and -0 stay.
+func ReLU(dst, x []float32) { relu.do(dst, x) }
