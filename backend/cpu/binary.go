@@ -14,17 +14,17 @@ func (d *Device) Binary(op backend.BinaryOp, out, x, y backend.Array, p backend.
 }
 
 var binary = [backend.NumBinary]entry{
-	backend.Add:        {f32: vec2(vec.Add), f64: each2(add[float64]), i64: each2(add[int64]), bools: true},
-	backend.Sub:        {f32: vec2(vec.Sub), f64: each2(sub[float64]), i64: each2(sub[int64])},
-	backend.Mul:        {f32: vec2(vec.Mul), f64: each2(mul[float64]), i64: each2(mul[int64]), bools: true},
-	backend.Div:        {f32: vec2(vec.Div), f64: each2(func(x, y float64) float64 { return x / y })},
+	backend.Add:        {f32: vec2(vec.Add), f64: each2(add[float64]), i64: each2(add[int64]), bools: true, xs: vec.AddScalar, sx: vec.AddScalar},
+	backend.Sub:        {f32: vec2(vec.Sub), f64: each2(sub[float64]), i64: each2(sub[int64]), xs: subScalar, sx: vec.RSubScalar},
+	backend.Mul:        {f32: vec2(vec.Mul), f64: each2(mul[float64]), i64: each2(mul[int64]), bools: true, xs: vec.MulScalar, sx: vec.MulScalar},
+	backend.Div:        {f32: vec2(vec.Div), f64: each2(func(x, y float64) float64 { return x / y }), xs: vec.DivScalar, sx: vec.RDivScalar},
 	backend.FloorDiv:   {f64: each2(floorDiv), i64: each2(floorDivInt), check: divisor},
 	backend.TruncDiv:   {f32: each2(truncDiv[float32]), f64: each2(truncDiv[float64]), i64: each2(truncDivInt), check: divisor},
 	backend.Remainder:  {f64: each2(remainder), i64: each2(remainderInt), check: divisor},
 	backend.Fmod:       {f64: each2(math.Mod), i64: each2(fmodInt), check: divisor},
 	backend.Pow:        {f64: each2(math.Pow), i64: each2(powInt), check: exponent},
-	backend.Maximum:    {f32: vec2(vec.Max), f64: each2(maximum[float64]), i64: each2(maximum[int64]), bools: true},
-	backend.Minimum:    {f32: vec2(vec.Min), f64: each2(minimum[float64]), i64: each2(minimum[int64]), bools: true},
+	backend.Maximum:    {f32: vec2(vec.Max), f64: each2(maximum[float64]), i64: each2(maximum[int64]), bools: true, xs: vec.MaxScalar, sx: vec.MaxScalar},
+	backend.Minimum:    {f32: vec2(vec.Min), f64: each2(minimum[float64]), i64: each2(minimum[int64]), bools: true, xs: vec.MinScalar, sx: vec.MinScalar},
 	backend.Atan2:      {f64: each2(math.Atan2)},
 	backend.BitAnd:     {i64: each2(func(x, y int64) int64 { return x & y }), bools: true},
 	backend.BitOr:      {i64: each2(func(x, y int64) int64 { return x | y }), bools: true},
@@ -51,6 +51,8 @@ var binary = [backend.NumBinary]entry{
 	backend.HardtanhGrad:  {f64: each2p(hardtanhGrad)},
 	backend.ClampGrad:     {f64: each2p(clampGrad)},
 }
+
+func subScalar(dst, x []float32, s float32) { vec.AddScalar(dst, x, -s) }
 
 func add[T signed](x, y T) T     { return x + y }
 func sub[T signed](x, y T) T     { return x - y }

@@ -39,7 +39,7 @@ func (d *Device) convAside(op backend.ConvOp, out, a, b *backend.Array, p *backe
 	}
 	inner := *e
 	inner.Accumulate = false
-	result, err := d.alike(out, t)
+	result, err := d.emptyLike(out, t)
 	if err != nil {
 		return err
 	}

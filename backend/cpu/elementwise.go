@@ -2,8 +2,10 @@ package cpu
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/descent-ml/descent/backend"
+	"github.com/descent-ml/descent/backend/cpu/internal/parallel"
 )
 
 // Elements from which on a kernel is shared among threads.
@@ -21,7 +23,9 @@ type entry struct {
 	testF kernel[uint8, float64]
 	testI kernel[uint8, int64]
 	bools bool // i64 serves Bool too
-	check func(s *space, p backend.Scalars) error
+	// With one value as the second or the first operand, of float32; optional.
+	xs, sx func(dst, x []float32, s float32)
+	check  func(s *space, p backend.Scalars) error // of the operands; optional
 }
 
 // run applies e to arrays, the output first.
@@ -37,6 +41,9 @@ func (e *entry) run(op fmt.Stringer, p *backend.Params, arrays ...*backend.Array
 	if dtype != backend.Float64 {
 		scalars.A, scalars.B = float64(float32(scalars.A)), float64(float32(scalars.B))
 	}
+	if dtype == backend.Float32 && e.f32 != nil && e.runFlat(scalars, arrays) {
+		return nil
+	}
 	var s space
 	s.walk(arrays...)
 	if s.size == 0 {
@@ -48,7 +55,8 @@ func (e *entry) run(op fmt.Stringer, p *backend.Params, arrays ...*backend.Array
 		}
 	}
 	if e.check != nil && dtype.IsInt() {
-		if err := e.check(&s, scalars); err != nil {
+		t := s // the call makes its operand escape
+		if err := e.check(&t, scalars); err != nil {
 			return err
 		}
 	}
@@ -74,6 +82,105 @@ func (e *entry) run(op fmt.Stringer, p *backend.Params, arrays ...*backend.Array
 		return nil
 	}
 	return unsupported(op, dtype)
+}
+
+// runFlat is the short way for float32 arrays that lie in memory alike, one of
+// which may be a single value. It reports whether it was one.
+func (e *entry) runFlat(p backend.Scalars, arrays []*backend.Array) bool {
+	out := arrays[0]
+	size, ok := denseSize(out)
+	if !ok {
+		return false
+	}
+	var in [3][]float32
+	value, at := float32(0), -1 // of the operand that is a single value
+	for i, a := range arrays[1:] {
+		switch {
+		case a.DType == backend.Float32 && a.Buf != nil && alike(a, out):
+			in[i] = flat32(a, size)
+		case at < 0 && a.Buf == nil:
+			value, at = float32(p.A), i
+		case at < 0 && a.DType == backend.Float32 && size > 0 && isFixed(a):
+			value, at = flat32(a, 1)[0], i
+		default:
+			return false
+		}
+	}
+	if size == 0 {
+		return true
+	}
+	dst := flat32(out, size)
+	if at < 0 {
+		if size <= grainFast {
+			e.f32(dst, in, p)
+			return true
+		}
+		f := e.f32
+		parallel.For(size, grainFast, func(lo, hi int) {
+			part := in
+			for i := range part {
+				if part[i] != nil {
+					part[i] = part[i][lo:hi]
+				}
+			}
+			f(dst[lo:hi], part, p)
+		})
+		return true
+	}
+	f := e.xs
+	if at == 0 {
+		f = e.sx
+	}
+	if f == nil || len(arrays) != 3 {
+		return false
+	}
+	x := in[1-at]
+	if size <= grainFast {
+		f(dst, x, value)
+		return true
+	}
+	parallel.For(size, grainFast, func(lo, hi int) { f(dst[lo:hi], x[lo:hi], value) })
+	return true
+}
+
+// denseSize is the number of a's elements; ok if they fill a piece of memory.
+func denseSize(a *backend.Array) (size int, ok bool) {
+	size = 1
+	last := 0
+	for i, d := range a.Shape {
+		size *= d
+		last += (d - 1) * a.Strides[i]
+		ok = a.Strides[i] >= 0 || d == 1
+		if !ok {
+			return 0, false
+		}
+	}
+	return size, size == 0 || last == size-1
+}
+
+// alike reports whether a's elements lie as those of b.
+func alike(a, b *backend.Array) bool {
+	for i, d := range b.Shape {
+		if a.Strides[i] != b.Strides[i] && d > 1 {
+			return false
+		}
+	}
+	return true
+}
+
+func isFixed(a *backend.Array) bool {
+	for i, d := range a.Shape {
+		if a.Strides[i] != 0 && d > 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// flat32 is n elements of float32 memory from a's first on.
+func flat32(a *backend.Array, n int) []float32 {
+	b := a.Buf.(*buffer)
+	return unsafe.Slice((*float32)(b.ptr), b.bytes/4)[a.Offset:][:n]
 }
 
 // The helpers below make kernels of scalar functions and of package vec's.

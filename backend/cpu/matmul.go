@@ -84,9 +84,9 @@ func (d *Device) empty(t backend.DType, shape []int) (backend.Array, error) {
 	return a, err
 }
 
-// alike allocates an array of type t with a's order of axes in memory, or as
+// emptyLike allocates an array of type t with a's order of axes in memory, or as
 // near to it as a dense array comes.
-func (d *Device) alike(a *backend.Array, t backend.DType) (backend.Array, error) {
+func (d *Device) emptyLike(a *backend.Array, t backend.DType) (backend.Array, error) {
 	c, err := d.empty(t, a.Shape)
 	if err != nil {
 		return c, err

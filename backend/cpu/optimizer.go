@@ -61,7 +61,7 @@ func step(op backend.OptimizerOp, param, grad *backend.Array, state []backend.Ar
 			}
 		}
 		if op == backend.SGD {
-			s := vec.SGD{LR: float32(p.LR), Momentum: float32(p.Momentum), Dampening: float32(p.Dampening), WeightDecay: float32(p.WeightDecay),
+			s := vec.SGD{LR: p.LR, Momentum: p.Momentum, Dampening: p.Dampening, WeightDecay: p.WeightDecay,
 				Nesterov: p.Nesterov, Maximize: p.Maximize, First: p.Step == 1}
 			s.Step(v[0], v[1], v[2])
 			return

@@ -46,7 +46,7 @@ func (d *Device) inFloat32(f func(arrays []backend.Array) error, outs []*backend
 			copies = append(copies, *a)
 			continue
 		}
-		c, err := d.alike(a, backend.Float32)
+		c, err := d.emptyLike(a, backend.Float32)
 		if err != nil {
 			return err
 		}

@@ -9,34 +9,18 @@ import (
 	"github.com/descent-ml/descent/backend/cpu/internal/vec"
 )
 
-// softmaxKernel computes a line in place of x, from x and, in the backward
-// ops, the output y.
-type softmaxKernel[C compute] func(dst, x, y []C)
+// softmaxKernel computes a line from x and, in the backward ops, the output y.
+// dst may be one of them; tmp is memory for one line more.
+type softmaxKernel[C compute] func(dst, x, y, tmp []C)
 
 var softmaxes = [...]struct {
 	f32 softmaxKernel[float32]
 	f64 softmaxKernel[float64]
 }{
-	backend.Softmax: {
-		f32: func(dst, x, _ []float32) { vec.MulScalar(dst, dst, 1/vec.ExpSum(dst, x, vec.MaxOf(x))) },
-		f64: softmax64,
-	},
-	backend.LogSoftmax: {
-		f32: func(dst, x, _ []float32) {
-			shift := vec.MaxOf(x)
-			vec.AddScalar(dst, x, -shift)
-			vec.AddScalar(dst, dst, -float32(math.Log(float64(vec.SumExp(dst, 0)))))
-		},
-		f64: logSoftmax64,
-	},
-	backend.SoftmaxBackward: {
-		f32: softmaxGrad32,
-		f64: softmaxGrad64,
-	},
-	backend.LogSoftmaxBackward: {
-		f32: logSoftmaxGrad32,
-		f64: logSoftmaxGrad64,
-	},
+	backend.Softmax:            {softmax32, softmax64},
+	backend.LogSoftmax:         {logSoftmax32, logSoftmax64},
+	backend.SoftmaxBackward:    {softmaxGrad32, softmaxGrad64},
+	backend.LogSoftmaxBackward: {logSoftmaxGrad32, logSoftmaxGrad64},
 }
 
 // Softmax computes softmax along axis, its logarithm, or their gradients.
@@ -76,10 +60,18 @@ func softmax[C compute](d *Device, c *codec[C], f softmaxKernel[C], out, x, y *b
 		straight[i] = s.ops[i].dtype == c.native && (strides[i] == 1 || n == 1)
 	}
 	parallel.For(s.size, max(1, grainSlow/n), func(lo, hi int) {
-		var work [3][]C
-		if !straight[0] || !straight[1] || inputs == 2 && !straight[2] {
-			memory := make([]C, 3*n)
-			work = [3][]C{memory[:n], memory[n : 2*n], memory[2*n:]}
+		var work [4][]C
+		if n <= blockLen {
+			buf := c.get()
+			defer c.put(buf)
+			for i := range work {
+				work[i] = buf[i][:n]
+			}
+		} else {
+			memory := make([]C, len(work)*n)
+			for i := range work {
+				work[i] = memory[i*n:][:n]
+			}
 		}
 		at := s.at(lo)
 		for ; lo < hi; lo++ {
@@ -97,7 +89,7 @@ func softmax[C compute](d *Device, c *codec[C], f softmaxKernel[C], out, x, y *b
 					}
 				}
 			}
-			f(rows[0], rows[1], rows[2])
+			f(rows[0], rows[1], rows[2], work[3])
 			if o := &s.ops[0]; !straight[0] {
 				c.store[o.dtype](unsafe.Add(o.ptr, s.offset(o, &at)*o.dtype.Size()), strides[0], rows[0])
 			}
@@ -107,7 +99,12 @@ func softmax[C compute](d *Device, c *codec[C], f softmaxKernel[C], out, x, y *b
 	return nil
 }
 
-func softmax64(dst, x, _ []float64) {
+func softmax32(dst, x, _, _ []float32) {
+	sum := vec.ExpSum(dst, x, vec.MaxOf(x))
+	vec.MulScalar(dst, dst, 1/sum)
+}
+
+func softmax64(dst, x, _, _ []float64) {
 	shift := rowOf(maximum[float64], math.Inf(-1))(x)
 	for i, v := range x {
 		dst[i] = math.Exp(v - shift)
@@ -118,7 +115,15 @@ func softmax64(dst, x, _ []float64) {
 	}
 }
 
-func logSoftmax64(dst, x, _ []float64) {
+func logSoftmax32(dst, x, _, tmp []float32) {
+	shift := vec.MaxOf(x)
+	sum := vec.ExpSum(tmp, x, shift)
+	// Two steps: the sum of both would round the logarithm away beside a large shift.
+	vec.AddScalar(dst, x, -shift)
+	vec.AddScalar(dst, dst, -float32(math.Log(float64(sum))))
+}
+
+func logSoftmax64(dst, x, _, _ []float64) {
 	shift := rowOf(maximum[float64], math.Inf(-1))(x)
 	sum := 0.0
 	for _, v := range x {
@@ -130,7 +135,12 @@ func logSoftmax64(dst, x, _ []float64) {
 	}
 }
 
-func softmaxGrad64(dst, g, y []float64) {
+func softmaxGrad32(dst, g, y, tmp []float32) {
+	vec.AddScalar(tmp, g, -vec.Dot(g, y))
+	vec.Mul(dst, tmp, y)
+}
+
+func softmaxGrad64(dst, g, y, _ []float64) {
 	dot := 0.0
 	for i, v := range g {
 		dot += v * y[i]
@@ -140,35 +150,14 @@ func softmaxGrad64(dst, g, y []float64) {
 	}
 }
 
-func logSoftmaxGrad64(dst, g, y []float64) {
+func logSoftmaxGrad32(dst, g, y, tmp []float32) {
+	vec.Exp(tmp, y)
+	vec.Axpy(dst, g, -vec.Sum(g), tmp)
+}
+
+func logSoftmaxGrad64(dst, g, y, _ []float64) {
 	sum := sum64(g)
 	for i, v := range g {
 		dst[i] = v - math.Exp(y[i])*sum
-	}
-}
-
-// The gradients below work in blocks, as dst may be g or y.
-
-func softmaxGrad32(dst, g, y []float32) {
-	dot := vec.Dot(g, y)
-	var buf [blockLen]float32
-	for len(dst) > 0 {
-		n := min(len(dst), blockLen)
-		vec.AddScalar(buf[:n], g[:n], -dot)
-		vec.Mul(dst[:n], buf[:n], y[:n])
-		dst, g, y = dst[n:], g[n:], y[n:]
-	}
-}
-
-func logSoftmaxGrad32(dst, g, y []float32) {
-	sum := vec.Sum(g)
-	var buf [blockLen]float32
-	for len(dst) > 0 {
-		n := min(len(dst), blockLen)
-		p := buf[:n]
-		vec.Exp(p, y[:n])
-		vec.MulScalar(p, p, sum)
-		vec.Sub(dst[:n], g[:n], p)
-		dst, g, y = dst[n:], g[n:], y[n:]
 	}
 }
