@@ -86,6 +86,7 @@ type job[T Float] struct {
 	count   int
 	swapped bool // C's transpose is computed: a and b changed places
 	direct  bool // the kernel may store to C
+	dots    bool // each element of C is a dot product of two contiguous vectors
 
 	gm, gn, tm, tn int // grid of tiles and the size of one
 	kc             int // block of k
@@ -123,19 +124,21 @@ func (j *job[T]) release() {
 
 // orient chooses between C = A·B and Cᵀ = Bᵀ·Aᵀ. The operand on the right must have unit stride along its rows; one
 // that does not is transposed while it is packed, once for each tile row, and a C that has it along its columns is
-// transposed when a tile is done.
+// transposed when a tile is done. Where that costs more than it brings (few rows or columns), the elements are computed
+// one by one.
 func (j *job[T]) orient() {
 	if j.n == 1 {
 		j.c.ColStride = 1
 	} else if j.m == 1 {
 		j.c.RowStride = j.n
 	}
-	asIs := j.cost(j.b, j.c.ColStride, j.n, j.m)
-	swap := j.cost(operand[T]{Matrix: j.a.T(), pack: j.a.pack}, j.c.RowStride, j.m, j.n)
-	if j.a.pack != nil || j.b.pack != nil {
-		swap = asIs // a PackFunc serves its own side
+	if j.a.pack == nil && j.b.pack == nil { // a PackFunc serves its own side
+		asIs := j.cost(j.b.Matrix, j.c.ColStride, j.n, j.m)
+		swapped := j.cost(j.a.T(), j.c.RowStride, j.m, j.n)
+		j.dots = j.a.ColStride == 1 && j.b.RowStride == 1 && j.dotCost() < min(asIs, swapped)
+		j.swapped = swapped < asIs && !j.dots
 	}
-	if j.swapped = swap < asIs; j.swapped {
+	if j.swapped {
 		j.a, j.b = j.b, j.a
 		j.a.Matrix, j.b.Matrix, j.c = j.a.T(), j.b.T(), j.c.T()
 		j.m, j.n = j.n, j.m
@@ -144,11 +147,10 @@ func (j *job[T]) orient() {
 }
 
 // cost estimates, in multiply-adds for each k, the product with n columns of the vector operand b: whole vectors are
-// computed, and a transposed element costs about as much as 24 multiply-adds.
-func (j *job[T]) cost(b operand[T], cColStride, n, m int) int {
+// computed, and to transpose an element costs about as much as 24 multiply-adds.
+func (j *job[T]) cost(b Matrix[T], cColStride, n, m int) int {
 	const transposed = 24
-	whole := (n + j.e.nr - 1) / j.e.nr * j.e.nr
-	c := whole * m
+	c := roundUp(n, j.e.nr) * m
 	if b.ColStride != 1 && n > 1 {
 		c += transposed * n * ((m-1)/maxRows + 1)
 	}
@@ -156,6 +158,12 @@ func (j *job[T]) cost(b operand[T], cColStride, n, m int) int {
 		c += transposed * n * m / max(j.k, 1)
 	}
 	return c
+}
+
+// dotCost is the cost of dot products: they load two vectors for each multiply-add, and each ends in a sum over lanes.
+func (j *job[T]) dotCost() int {
+	const lanes = 500
+	return 2*j.m*j.n + lanes*j.m*j.n/max(j.k, 1)
 }
 
 // plan cuts C into tiles, enough for the threads but none too small, and decides whether B is packed ahead.
@@ -191,7 +199,7 @@ func (j *job[T]) plan(threads int) {
 	j.gm, j.gn = (j.m-1)/j.tm+1, (j.n-1)/j.tn+1
 
 	size := roundUp(j.k, j.kc) * colPanels * nr
-	if len(j.batch) == 0 && j.gm > 1 && !j.unitB() && size*int(unsafe.Sizeof(T(0))) <= shareBytes && j.k > 0 {
+	if len(j.batch) == 0 && j.gm > 1 && !j.unitB() && !j.dots && size*int(unsafe.Sizeof(T(0))) <= shareBytes && j.k > 0 {
 		j.sharedBuf = grow(j.sharedBuf, size)
 		j.shared = j.sharedBuf[:size]
 	}

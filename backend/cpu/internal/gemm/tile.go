@@ -60,9 +60,14 @@ func (j *job[T]) tile(s *scratch[T], t tile) {
 		c = s.c
 	}
 	acc := j.ep.Accumulate && j.direct
-	for p0 := 0; p0 < j.k; p0 += j.kc {
-		j.block(s, t, p0, c, ldc, acc)
+	if j.dots {
+		j.tileOfDots(t, c, ldc, acc)
 		acc = true
+	} else {
+		for p0 := 0; p0 < j.k; p0 += j.kc {
+			j.block(s, t, p0, c, ldc, acc)
+			acc = true
+		}
 	}
 	if !acc { // k is 0
 		for r := range t.rows {
@@ -136,6 +141,33 @@ func (j *job[T]) block(s *scratch[T], t tile, p0 int, c []T, ldc int, acc bool) 
 			if acc {
 				x.acc = 1
 			}
+		}
+	}
+}
+
+// tileOfDots computes the tile one element at a time, over the longer side outside, so that the other operand stays in
+// cache.
+func (j *job[T]) tileOfDots(t tile, c []T, ldc int, acc bool) {
+	element := func(r, q int) {
+		a := j.a.Data[t.a+(t.i0+r)*j.a.RowStride:][:j.k]
+		b := j.b.Data[t.b+(t.j0+q)*j.b.ColStride:][:j.k]
+		v := dot(a, b)
+		if acc {
+			v += c[r*ldc+q]
+		}
+		c[r*ldc+q] = v
+	}
+	if t.rows >= t.cols {
+		for r := range t.rows {
+			for q := range t.cols {
+				element(r, q)
+			}
+		}
+		return
+	}
+	for q := range t.cols {
+		for r := range t.rows {
+			element(r, q)
 		}
 	}
 }
@@ -283,7 +315,7 @@ func (j *job[T]) finishElements(s *scratch[T], t tile) {
 					v += j.ep.Bias[t.j0+q]
 				}
 			}
-			if j.ep.ReLU && v <= 0 {
+			if j.ep.ReLU && v < 0 {
 				v = 0
 			}
 			*y = v
@@ -302,6 +334,24 @@ func add[T Float](x, y []T) {
 	}
 }
 
+// dot returns the sum of x·y in an order that is a function of the length.
+func dot[T Float](x, y []T) T {
+	if x, ok := any(x).([]float32); ok {
+		return T(vec.Dot(x, any(y).([]float32)))
+	}
+	var s [4]T
+	for ; len(x) >= 4; x, y = x[4:], y[4:] {
+		s[0] += x[0] * y[0]
+		s[1] += x[1] * y[1]
+		s[2] += x[2] * y[2]
+		s[3] += x[3] * y[3]
+	}
+	for i, v := range x {
+		s[i] += v * y[i]
+	}
+	return s[0] + s[1] + (s[2] + s[3])
+}
+
 // relu computes x = max(x, 0).
 func relu[T Float](x []T) {
 	if x, ok := any(x).([]float32); ok {
@@ -309,7 +359,7 @@ func relu[T Float](x []T) {
 		return
 	}
 	for i, v := range x {
-		if v <= 0 {
+		if v < 0 {
 			x[i] = 0
 		}
 	}
