@@ -1,0 +1,191 @@
+// Command bench times Descent and PyTorch alternately, in one run, and prints the
+// ratio of medians of each workload beside its limit. It exits with 1 if a limit
+// is passed.
+//
+//	make bench
+//
+// PyTorch is given its best of several configurations, and as many threads.
+package main
+
+import (
+	"bufio"
+	_ "embed"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"math"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed peer.py
+var peerSource string
+
+// peer is the Python process.
+type peer struct {
+	in  io.WriteCloser
+	out *bufio.Scanner
+	cmd *exec.Cmd
+}
+
+func startPeer(python string, threads int) (*peer, string, error) {
+	cmd := exec.Command(python, "-c", peerSource, strconv.Itoa(threads))
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, "", err
+	}
+	p := &peer{in, bufio.NewScanner(out), cmd}
+	if !p.out.Scan() {
+		return nil, "", fmt.Errorf("%s did not start: is PyTorch installed in it?", python)
+	}
+	var about struct {
+		Torch, Capability string
+		Threads           int
+	}
+	if err := json.Unmarshal(p.out.Bytes(), &about); err != nil {
+		return nil, "", err
+	}
+	return p, fmt.Sprintf("PyTorch %s, %d threads, %s", about.Torch, about.Threads, about.Capability), nil
+}
+
+// run returns the seconds of one iteration, and false if there is no such variant.
+func (p *peer) run(name string, variant int, window time.Duration) (float64, bool, error) {
+	fmt.Fprintln(p.in, name, variant, window.Seconds())
+	if !p.out.Scan() {
+		return 0, false, fmt.Errorf("PyTorch ended in %s", name)
+	}
+	if p.out.Text() == "none" {
+		return 0, false, nil
+	}
+	t, err := strconv.ParseFloat(p.out.Text(), 64)
+	return t, true, err
+}
+
+// own times fn for about a window.
+func own(fn func(n int), window time.Duration) float64 {
+	n, start := 0, time.Now()
+	for per := 1; time.Since(start) < window; per = min(per*2, 4096) {
+		fn(per)
+		n += per
+	}
+	return time.Since(start).Seconds() / float64(n)
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}
+
+// quartiles is the spread that is printed with a median.
+func quartiles(v []float64) (lo, hi float64) {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/4], v[len(v)*3/4]
+}
+
+func main() {
+	log.SetFlags(0)
+	rounds := flag.Int("rounds", 15, "alternations of each workload")
+	window := flag.Duration("window", 150*time.Millisecond, "length of one measurement")
+	only := flag.String("only", "", "comma-separated workloads")
+	out := flag.String("out", "", "also write the table to this file")
+	flag.Parse()
+	python := os.Getenv("DESCENT_PYTHON")
+	if python == "" {
+		log.Fatal("bench: set DESCENT_PYTHON to a Python with PyTorch, or run make bench")
+	}
+	threads := runtime.GOMAXPROCS(0)
+	p, about, err := startPeer(python, threads)
+	if err != nil {
+		log.Fatal("bench: ", err)
+	}
+	var table strings.Builder
+	w := io.MultiWriter(os.Stdout, &table)
+	fmt.Fprintf(w, "Machine: %s, %d threads; %s; %s.\n\n", cpuName(), threads, runtime.Version(), about)
+	fmt.Fprintf(w, "| workload | Descent | PyTorch, best | ratio of medians | limit |\n|---|---|---|---|---|\n")
+	failed := false
+	for _, c := range workloads() {
+		if *only != "" && !slices.Contains(strings.Split(*only, ","), c.name) {
+			continue
+		}
+		fn := c.setup()
+		fn(3)
+		var ours []float64
+		theirs := map[int][]float64{}
+		for range *rounds {
+			// The other side's threads go to sleep before the clock starts.
+			time.Sleep(20 * time.Millisecond)
+			runtime.GC()
+			ours = append(ours, own(fn, *window))
+			time.Sleep(20 * time.Millisecond)
+			for v := 0; ; v++ {
+				t, ok, err := p.run(c.name, v, *window)
+				if err != nil {
+					log.Fatal("bench: ", err)
+				}
+				if !ok {
+					break
+				}
+				theirs[v] = append(theirs[v], t)
+			}
+		}
+		best := math.Inf(1)
+		for _, v := range theirs {
+			best = min(best, median(v))
+		}
+		lo, hi := quartiles(ours)
+		ratio := median(ours) / best
+		verdict := ""
+		if ratio > c.limit {
+			verdict, failed = " **passed**", true
+		}
+		fmt.Fprintf(w, "| %s | %s (%s to %s) | %s | %.2f | %.1f%s |\n", c.title, duration(median(ours)), duration(lo), duration(hi), duration(best), ratio, c.limit, verdict)
+	}
+	p.in.Close()
+	if err := p.cmd.Wait(); err != nil {
+		log.Print("bench: PyTorch: ", err)
+	}
+	if *out != "" {
+		if err := os.WriteFile(*out, []byte(table.String()), 0o644); err != nil {
+			log.Fatal("bench: ", err)
+		}
+	}
+	if failed {
+		os.Exit(1)
+	}
+}
+
+func duration(s float64) string {
+	switch {
+	case s < 1e-3:
+		return fmt.Sprintf("%.3g µs", s*1e6)
+	case s < 1:
+		return fmt.Sprintf("%.3g ms", s*1e3)
+	}
+	return fmt.Sprintf("%.3g s", s)
+}
+
+// cpuName is the processor as Linux names it.
+func cpuName() string {
+	raw, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(raw)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
