@@ -24,11 +24,11 @@ func (d *Device) argReduce(largest bool, out, x *backend.Array) error {
 }
 
 func argReduce[C compute](c *codec[C], largest bool, out, x *backend.Array) {
-	k, r := new(space), new(space)
-	split(k, r, out, x, true)
-	if k.size == 0 || r.size == 0 {
+	if x.Size() == 0 {
 		return
 	}
+	k, r := new(space), new(space)
+	split(k, r, out, x, true)
 	size := x.DType.Size()
 	parallel.For(k.size, max(1, grainSlow/r.size), func(lo, hi int) {
 		buf := c.get()

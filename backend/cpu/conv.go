@@ -15,7 +15,7 @@ func (d *Device) ChannelsLast() bool { return true }
 // Conv computes a convolution or one of its adjoints.
 func (d *Device) Conv(op backend.ConvOp, out, a, b backend.Array, p backend.ConvParams, e backend.Epilogue) error {
 	if !out.DType.IsFloat() || e.Act != backend.Identity && e.Act != backend.ReLU ||
-		op != backend.ConvForward && (e.Bias.Buf != nil || e.Act != backend.Identity) {
+		op == backend.ConvBackwardWeight && e.Bias.Buf != nil {
 		return unsupported(op, out.DType)
 	}
 	if out.Size() == 0 {
@@ -60,13 +60,33 @@ func (d *Device) convAside(op backend.ConvOp, out, a, b *backend.Array, p *backe
 }
 
 func conv[T gemm.Float](d *Device, op backend.ConvOp, out, a, b *backend.Array, p *backend.ConvParams, e *backend.Epilogue) error {
-	switch op {
-	case backend.ConvForward:
-		return convForward[T](d, out, a, b, p, e)
-	case backend.ConvBackwardInput:
-		return convBackwardInput[T](d, out, a, b, p)
+	if op == backend.ConvBackwardWeight {
+		if err := convBackwardWeight[T](d, out, a, b, p); err != nil || e.Act == backend.Identity {
+			return err
+		}
+		return d.Unary(e.Act, *out, *out, backend.Params{})
 	}
-	return convBackwardWeight[T](d, out, a, b, p)
+	ep := gemm.Epilogue[T]{ReLU: e.Act == backend.ReLU}
+	if e.Bias.Buf != nil {
+		bias, free, err := d.contiguous(&e.Bias)
+		if err != nil {
+			return err
+		}
+		defer free()
+		ep.Bias = whole[T](&bias)[bias.Offset:][:out.Shape[1]]
+	}
+	if op == backend.ConvForward {
+		return convForward(d, out, a, b, p, ep)
+	}
+	return convBackwardInput(d, out, a, b, p, ep)
+}
+
+// ofGroup is the epilogue of the n channels of group g.
+func ofGroup[T gemm.Float](ep gemm.Epilogue[T], g, n int) gemm.Epilogue[T] {
+	if ep.Bias != nil {
+		ep.Bias = ep.Bias[g*n:][:n]
+	}
+	return ep
 }
 
 // forwardTaps are those of an axis in the forward direction.
@@ -85,7 +105,7 @@ func windows[T gemm.Float](x *backend.Array, first, n, outH, outW int, th, tw ta
 	}
 }
 
-func convForward[T gemm.Float](d *Device, y, x, w *backend.Array, p *backend.ConvParams, e *backend.Epilogue) error {
+func convForward[T gemm.Float](d *Device, y, x, w *backend.Array, p *backend.ConvParams, ep gemm.Epilogue[T]) error {
 	x2, free, err := d.channelsLast(x, false)
 	if err != nil {
 		return err
@@ -93,22 +113,13 @@ func convForward[T gemm.Float](d *Device, y, x, w *backend.Array, p *backend.Con
 	defer free()
 	kh, kw := w.Shape[2], w.Shape[3]
 	perGroup, features := w.Shape[1], w.Shape[0]/p.Groups
-	ep := gemm.Epilogue[T]{ReLU: e.Act == backend.ReLU}
-	bias, freeBias, err := d.contiguous(&e.Bias)
-	if err != nil {
-		return err
-	}
-	defer freeBias()
 	for g := range p.Groups {
-		if e.Bias.Buf != nil {
-			ep.Bias = whole[T](&bias)[bias.Offset+g*features:][:features]
-		}
 		wg := *w
 		wg.Offset += g * features * w.Strides[0]
 		wg.Shape = []int{features, perGroup, kh, kw}
 		yg := channelsOf(*y, g*features, features)
 		q := windows[T](&x2, g*perGroup, perGroup, y.Shape[2], y.Shape[3], forwardTaps(p, 0, kh), forwardTaps(p, 1, kw))
-		if err := convolve(d, &yg, q, &wg, 1, 0, ep); err != nil {
+		if err := convolve(d, &yg, q, &wg, 1, 0, ofGroup(ep, g, features)); err != nil {
 			return err
 		}
 	}
@@ -205,7 +216,7 @@ func phases(p *backend.ConvParams, axis, kernel, size int) []phase {
 	return all
 }
 
-func convBackwardInput[T gemm.Float](d *Device, dx, dy, w *backend.Array, p *backend.ConvParams) error {
+func convBackwardInput[T gemm.Float](d *Device, dx, dy, w *backend.Array, p *backend.ConvParams, ep gemm.Epilogue[T]) error {
 	g2, free, err := d.channelsLast(dy, false)
 	if err != nil {
 		return err
@@ -220,9 +231,7 @@ func convBackwardInput[T gemm.Float](d *Device, dx, dy, w *backend.Array, p *bac
 				part.Shape[2], part.Shape[3] = h.count, v.count
 				part.Strides = []int{dx.Strides[0], dx.Strides[1], dx.Strides[2] * p.Stride[0], dx.Strides[3] * p.Stride[1]}
 				if h.taps.n == 0 || v.taps.n == 0 {
-					if err := d.Generate(backend.Fill, part, backend.Params{}); err != nil {
-						return err
-					}
+					fillPixels(&part, ofGroup(ep, g, perGroup))
 					continue
 				}
 				wg := *w
@@ -230,13 +239,34 @@ func convBackwardInput[T gemm.Float](d *Device, dx, dy, w *backend.Array, p *bac
 				wg.Shape = []int{features, perGroup, h.taps.n, v.taps.n}
 				wg.Strides = []int{w.Strides[0], w.Strides[1], h.kernelStep * w.Strides[2], v.kernelStep * w.Strides[3]}
 				q := windows[T](&g2, g*features, features, h.count, v.count, h.taps, v.taps)
-				if err := convolve(d, &part, q, &wg, 0, 1, gemm.Epilogue[T]{}); err != nil {
+				if err := convolve(d, &part, q, &wg, 0, 1, ofGroup(ep, g, perGroup)); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// fillPixels sets pixels that no product reaches.
+func fillPixels[T gemm.Float](a *backend.Array, ep gemm.Epilogue[T]) {
+	p := planesOf[T](a)
+	for n := range p.batch {
+		for h := range p.height {
+			for w := range p.width {
+				for c := range p.ch {
+					var v T
+					if ep.Bias != nil {
+						v = ep.Bias[c]
+					}
+					if ep.ReLU {
+						v = max(v, 0)
+					}
+					p.data[n*p.n+c*p.c+h*p.h+w*p.w] = v
+				}
+			}
+		}
+	}
 }
 
 func convBackwardWeight[T gemm.Float](d *Device, dw, dy, x *backend.Array, p *backend.ConvParams) error {

@@ -152,7 +152,7 @@ func scatterAlong[C compute](c *codec[C], join func(acc, x []C), out, index, src
 	if s.rank > 0 {
 		columns, rows = s.dims[0], s.size/s.dims[0]
 	}
-	byRow := s.rank == 0 || s.ops[1].strides[0] == 0
+	byRow := s.rank == 0 || s.ops[1].strides[0] == 0 && s.ops[2].strides[0] != 0
 	part := func(lo, hi int) {
 		buf := c.get()
 		defer c.put(buf)

@@ -124,11 +124,11 @@ type reduction[C compute] struct {
 
 func reduce[C compute](d *Device, f *fold[C], c *codec[C], out, x *backend.Array) error {
 	var r reduction[C]
-	r.fold, r.codec = f, c
-	split(&r.kept, &r.reduced, out, x, false)
-	if r.kept.size == 0 {
+	if out.Size() == 0 {
 		return nil
 	}
+	r.fold, r.codec = f, c
+	split(&r.kept, &r.reduced, out, x, false)
 	r.plan()
 	blocks, chunks := r.counts()
 	if blocks*chunks == 1 {
