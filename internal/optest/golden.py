@@ -39,7 +39,7 @@ def encode(t, values=True):
 
 
 def decode(i):
-    v = [float(x) for x in i["v"].split()]
+    v = [float(x) for x in i.get("v", "").split()]
     return torch.tensor(v, dtype=torch.float64).reshape(i["shape"]).to(getattr(torch, i["dtype"]))
 
 
@@ -60,7 +60,7 @@ def answer(row, run):
     xs = [decode(i) for i in run["in"]]
     grads = run["want"] == "grads"
     for x, i in zip(xs, run["in"]):
-        x.requires_grad_(grads and i["track"])
+        x.requires_grad_(grads and i.get("track", False))
     names = {"torch": torch, "F": F, "xs": xs, **dict(zip("xyz", xs))}
     try:
         out = eval(row["torch"], names)
