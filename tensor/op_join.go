@@ -9,9 +9,10 @@ import (
 
 // compose computes the value of an op out of other ops, without recording them,
 // and frees all that they make but the result, which belongs to home. The caller
-// records the op as one node. Operands may be nil.
+// records the op as one node. Some operands may be nil.
 func compose(home *Scope, fn func(in []*Tensor) *Tensor, in ...*Tensor) *Tensor {
-	inner := NewScope(in[0].dev, ScopeOptions{NoGrad: true})
+	first := in[slices.IndexFunc(in, func(x *Tensor) bool { return x != nil })]
+	inner := NewScope(first.dev, ScopeOptions{NoGrad: true})
 	if home != nil {
 		inner = home.Child(inner.mode)
 	}
