@@ -86,14 +86,14 @@ type Input struct {
 
 func in(x ...Input) []Input { return x }
 
-func f(shape ...int) Input { return Input{Shape: shape, lo: -2, hi: 2, kind: tensor.Float64} }
+func f(shape ...int) Input { return Input{Shape: append([]int{}, shape...), lo: -2, hi: 2, kind: tensor.Float64} }
 
 func ints(lo, hi int, shape ...int) Input {
-	return Input{Shape: shape, lo: float64(lo), hi: float64(hi), kind: tensor.Int64, fixed: true}
+	return Input{Shape: append([]int{}, shape...), lo: float64(lo), hi: float64(hi), kind: tensor.Int64, fixed: true}
 }
 
 func bools(shape ...int) Input {
-	return Input{Shape: shape, lo: 0, hi: 2, kind: tensor.Bool, fixed: true}
+	return Input{Shape: append([]int{}, shape...), lo: 0, hi: 2, kind: tensor.Bool, fixed: true}
 }
 
 func (i Input) between(lo, hi float64) Input { i.lo, i.hi = lo, hi; return i }
