@@ -26,6 +26,14 @@ func compose(home *Scope, fn func(in []*Tensor) *Tensor, in ...*Tensor) *Tensor 
 	return fn(used).moveTo(home)
 }
 
+// unlike is t, or a copy if t is x itself.
+func (t *Tensor) unlike(x *Tensor) *Tensor {
+	if t == x {
+		return t.Clone()
+	}
+	return t
+}
+
 // emptyOrdered is empty with the axes in the given order in memory, the
 // outermost first.
 func emptyOrdered(op string, dev backend.Device, s *Scope, dt DType, shape, order []int) *Tensor {
@@ -284,26 +292,20 @@ func (t *Tensor) Roll(shifts []int, axes ...int) *Tensor {
 	if len(shifts) != len(axes) {
 		Fail(op, "%d shifts for %d axes", len(shifts), len(axes))
 	}
-	y := t
-	for i, a := range axes {
-		a = t.axis(op, a)
-		if t.NumEl() == 0 || t.Dim() == 0 {
-			continue
-		}
-		n := t.Size(a)
-		cut := ((-shifts[i])%n + n) % n
-		if cut != 0 {
-			last := y
-			y = Cat([]*Tensor{y.Slice(a, cut, n, 1), y.Slice(a, 0, cut, 1)}, a)
-			if last != t {
-				free(last)
+	back := make([]int, len(shifts))
+	y := compose(t.scope, func(in []*Tensor) *Tensor {
+		x := in[0]
+		for i, a := range axes {
+			a, back[i] = t.axis(op, a), -shifts[i]
+			if x.NumEl() > 0 && x.Dim() > 0 {
+				n := x.Size(a)
+				cut := (n - shifts[i]%n) % n
+				x = Cat([]*Tensor{x.Slice(a, cut, n, 1), x.Slice(a, 0, cut, 1)}, a)
 			}
 		}
-	}
-	if y == t {
-		return t.Clone()
-	}
-	return y
+		return x.unlike(in[0])
+	}, t)
+	return linear(op, y, t, func(g *Tensor) *Tensor { return g.Roll(back, axes...) })
 }
 
 // Diagonal views the elements whose index on axis b is offset more than that on

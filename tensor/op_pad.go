@@ -40,26 +40,38 @@ func (t *Tensor) Pad(pads []int, o PadOptions) *Tensor {
 	if o.Mode == PadConstant {
 		return t.padConstant(op, pads, shape, o.Value)
 	}
-	y := t
+	y := compose(t.scope, func(in []*Tensor) *Tensor {
+		x := in[0]
+		eachPad(op, x.Place(), o.Mode, pads, t.Shape(), func(axis int, index *Tensor) { x = x.IndexSelect(axis, index) })
+		return x.unlike(in[0])
+	}, t)
+	from := t.Shape()
+	return linear(op, y, t, func(g *Tensor) *Tensor { return g.padFold(pads, o, from) })
+}
+
+// padFold is the adjoint of Pad in all modes but PadConstant, for a tensor of the
+// given shape: what an element was copied to is added up.
+func (t *Tensor) padFold(pads []int, o PadOptions, shape []int) *Tensor {
+	const op = "pad_backward"
+	y := compose(t.scope, func(in []*Tensor) *Tensor {
+		x, sizes := in[0], slices.Clone(t.Shape())
+		eachPad(op, x.Place(), o.Mode, pads, shape, func(axis int, index *Tensor) {
+			sizes[axis] = shape[axis]
+			x = Zeros(x.Place(), x.DType(), sizes...).IndexAdd(axis, index, x, 1)
+		})
+		return x.unlike(in[0])
+	}, t)
+	return linear(op, y, t, func(g *Tensor) *Tensor { return g.Pad(pads, o) })
+}
+
+// eachPad calls fn for each axis that is padded, with the places its elements
+// are copied from.
+func eachPad(op string, p Place, mode PadMode, pads, shape []int, fn func(axis int, index *Tensor)) {
 	for i := 0; i < len(pads); i += 2 {
-		axis := t.Dim() - 1 - i/2
-		if pads[i] == 0 && pads[i+1] == 0 {
-			continue
-		}
-		last := y
-		index := Of(t.Place(), padIndex(op, o.Mode, t.Size(axis), pads[i], pads[i+1]))
-		y = y.IndexSelect(axis, index)
-		if last != t {
-			free(last)
-		}
-		if y.node == nil {
-			free(index)
+		if axis := len(shape) - 1 - i/2; pads[i] != 0 || pads[i+1] != 0 {
+			fn(axis, Of(p, padIndex(op, mode, shape[axis], pads[i], pads[i+1])))
 		}
 	}
-	if y == t {
-		return t.Clone()
-	}
-	return y
 }
 
 // padConstant pads with c; its adjoint pads with the opposite numbers and zeros.
