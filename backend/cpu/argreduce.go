@@ -28,7 +28,7 @@ func argReduce[C compute](c *codec[C], largest bool, out, x *backend.Array) {
 		return
 	}
 	k, r := new(space), new(space)
-	split(k, r, out, x, true)
+	split(k, r, true, x, out)
 	size := x.DType.Size()
 	parallel.For(k.size, max(1, grainSlow/r.size), func(lo, hi int) {
 		buf := c.get()

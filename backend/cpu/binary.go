@@ -185,11 +185,12 @@ func exponent(s *space, p backend.Scalars) error {
 
 // The gradients: g is the gradient of the output.
 
+// NaN lets the gradient through, as in PyTorch.
 func reluGrad(g, y float64) float64 {
-	if y > 0 {
-		return g
+	if y <= 0 {
+		return 0
 	}
-	return 0
+	return g
 }
 
 func leakyReLUGrad(g, x float64, p backend.Scalars) float64 {

@@ -43,6 +43,7 @@ var _ interface {
 	backend.MemoryDevice
 	backend.ConvDevice
 	backend.PoolDevice
+	backend.NormDevice
 	backend.SoftmaxDevice
 	backend.OptimizerDevice
 } = (*Device)(nil)

@@ -137,24 +137,19 @@ func poolAll[T float32 | float64](op backend.PoolOp, out, idx, x *backend.Array,
 
 // maxPool pools channels c, c+1, … of image n. NaN wins, as in PyTorch.
 func maxPool[T float32 | float64](out *planes[T], idx *planes[int64], x *planes[T], n, c int, best []T, p *backend.PoolParams) {
-	at := make([]int64, len(best))
+	at := make([]int32, len(best))
 	for oh := range out.height {
 		h0, hLo, hHi := window(oh, x.height, p.Kernel[0], p.Stride[0], p.Padding[0], p.Dilation[0])
 		for ow := range out.width {
 			w0, wLo, wHi := window(ow, x.width, p.Kernel[1], p.Stride[1], p.Padding[1], p.Dilation[1])
 			fill(best, T(math.Inf(-1)))
-			fill(at, int64((h0+hLo*p.Dilation[0])*x.width+w0+wLo*p.Dilation[1]))
+			fill(at, int32((h0+hLo*p.Dilation[0])*x.width+w0+wLo*p.Dilation[1]))
 			for kh := hLo; kh < hHi; kh++ {
 				h := h0 + kh*p.Dilation[0]
 				for kw := wLo; kw < wHi; kw++ {
 					w := w0 + kw*p.Dilation[1]
-					pos := int64(h*x.width + w)
-					from := x.data[n*x.n+c*x.c+h*x.h+w*x.w:]
-					for i := range best {
-						if v := from[i*x.c]; v > best[i] || v != v {
-							best[i], at[i] = v, pos
-						}
-					}
+					pos := int32(h*x.width + w)
+					takeLarger(best, at, x.data[n*x.n+c*x.c+h*x.h+w*x.w:], x.c, pos)
 				}
 			}
 			to := n*out.n + c*out.c + oh*out.h + ow*out.w
@@ -164,10 +159,41 @@ func maxPool[T float32 | float64](out *planes[T], idx *planes[int64], x *planes[
 			if idx.data != nil {
 				to := n*idx.n + c*idx.c + oh*idx.h + ow*idx.w
 				for i, v := range at {
-					idx.data[to+i*idx.c] = v
+					idx.data[to+i*idx.c] = int64(v)
 				}
 			}
 		}
+	}
+}
+
+// takeLarger puts x, of that stride, and pos where x is larger than best or NaN.
+func takeLarger[T float32 | float64](best []T, at []int32, x []T, stride int, pos int32) {
+	if b, ok := any(best).([]float32); ok && stride == 1 {
+		takeLarger32(b, at, any(x).([]float32), pos)
+		return
+	}
+	for i := range best {
+		if v := x[i*stride]; v > best[i] || v != v {
+			best[i], at[i] = v, pos
+		}
+	}
+}
+
+// takeLarger32 has no branches, which on real data go either way.
+func takeLarger32(best []float32, at []int32, x []float32, pos int32) {
+	x, at = x[:len(best)], at[:len(best)]
+	for i, v := range x {
+		var larger, nan int32
+		if v > best[i] {
+			larger = 1
+		}
+		if v != v {
+			nan = 1
+		}
+		take := -(larger | nan)
+		old, now := int32(math.Float32bits(best[i])), int32(math.Float32bits(v))
+		best[i] = math.Float32frombits(uint32(old ^ (old^now)&take))
+		at[i] ^= (at[i] ^ pos) & take
 	}
 }
 

@@ -77,18 +77,19 @@ func (d *Device) Reduce(op backend.ReduceOp, out, x backend.Array) error {
 	r := &reductions[op]
 	switch t := x.DType; {
 	case t == backend.Float64 && r.f64 != nil && codec64.store[out.DType] != nil:
-		return reduce(d, r.f64, &codec64, &out, &x)
+		return reduce(d, r.f64, &codec64, &out, &x, nil)
 	case t != backend.Float64 && t.IsFloat() && r.f32 != nil && codec32.store[out.DType] != nil:
-		return reduce(d, r.f32, &codec32, &out, &x)
+		return reduce(d, r.f32, &codec32, &out, &x, nil)
 	case !t.IsFloat() && r.i64 != nil && codecInt.store[out.DType] != nil:
-		return reduce(d, r.i64, &codecInt, &out, &x)
+		return reduce(d, r.i64, &codecInt, &out, &x, nil)
 	}
 	return unsupported(op, x.DType)
 }
 
 // split makes the two walks of a reduction: kept over the results, whose
-// operands are x and out, and reduced over what is folded into one of them.
-func split(kept, reduced *space, out, x *backend.Array, inOrder bool) {
+// operands are x, out and others of its shape, and reduced over what is folded
+// into one of them.
+func split(kept, reduced *space, inOrder bool, x, out *backend.Array, others ...*backend.Array) {
 	var buf [32]int
 	shape := append(buf[:0], x.Shape...)
 	for i, d := range out.Shape {
@@ -101,7 +102,7 @@ func split(kept, reduced *space, out, x *backend.Array, inOrder bool) {
 	if x.Size() == 0 { // there may be results, but nothing to read
 		k = *out
 	}
-	kept.walk(&k, out)
+	kept.walk(append(append(make([]*backend.Array, 0, maxArgs), &k, out), others...)...)
 	kept.ops[0].dtype = x.DType
 	if inOrder {
 		reduced.rowMajor(&r)
@@ -120,15 +121,23 @@ type reduction[C compute] struct {
 	width         int  // results of a block
 	perRow        int  // blocks of a row of kept, or 0 where blocks do not end with a row
 	chunk         int  // reduced elements of a task
+	centred       bool // the squares of the distances from the third operand of kept are folded
 }
 
-func reduce[C compute](d *Device, f *fold[C], c *codec[C], out, x *backend.Array) error {
+// reduce folds x into out; with a centre, of out's shape, it folds the squares
+// of the distances from it.
+func reduce[C compute](d *Device, f *fold[C], c *codec[C], out, x, centre *backend.Array) error {
 	var r reduction[C]
 	if out.Size() == 0 {
 		return nil
 	}
 	r.fold, r.codec = f, c
-	split(&r.kept, &r.reduced, out, x, false)
+	if centre == nil {
+		split(&r.kept, &r.reduced, false, x, out)
+	} else {
+		r.centred = true
+		split(&r.kept, &r.reduced, false, x, out, centre)
+	}
 	r.plan()
 	blocks, chunks := r.counts()
 	if blocks*chunks == 1 {
@@ -233,15 +242,19 @@ func (r *reduction[C]) task(first, chunk int, acc []C) {
 	for i := range acc {
 		o := r.reduced.ops[0]
 		o.ptr = unsafe.Add(o.ptr, k.offset(&k.ops[0], &at)*size)
-		acc[i] = r.foldRow(&o, lo, hi, buf)
+		about := buf[3][blockLen-1:]
+		if r.centred {
+			gather(k, &k.ops[2], r.codec, at, about)
+		}
+		acc[i] = r.foldRow(&o, lo, hi, about[0], buf)
 		k.advance(&at, 1)
 	}
 }
 
 // foldRow folds elements [lo, hi) of o into one.
-func (r *reduction[C]) foldRow(o *operand, lo, hi int, buf *blocks[C]) C {
+func (r *reduction[C]) foldRow(o *operand, lo, hi int, about C, buf *blocks[C]) C {
 	s := &r.reduced
-	if o.dtype == r.codec.native && o.flat {
+	if o.dtype == r.codec.native && o.flat && !r.centred {
 		return r.row(unsafe.Slice((*C)(unsafe.Add(o.ptr, lo*o.dtype.Size())), hi-lo))
 	}
 	byRow := s.rank > 0 && s.dims[0] >= minRow
@@ -255,12 +268,17 @@ func (r *reduction[C]) foldRow(o *operand, lo, hi int, buf *blocks[C]) C {
 		if byRow {
 			n = min(n, s.dims[0]-at[0])
 		}
+		x := buf[1][:n]
 		if straight {
-			stack(depth)[0] = r.row(slice[C](s, o, &at, lo, n))
+			x = slice[C](s, o, &at, lo, n)
 		} else {
-			gather(s, o, r.codec, at, buf[1][:n])
-			stack(depth)[0] = r.row(buf[1][:n])
+			gather(s, o, r.codec, at, x)
 		}
+		if r.centred {
+			squaresAbout(buf[2][:n], x, about)
+			x = buf[2][:n]
+		}
+		stack(depth)[0] = r.row(x)
 		depth++
 		count++
 		for c := count; c&1 == 0; c >>= 1 {
@@ -287,18 +305,26 @@ func (r *reduction[C]) foldCols(first, lo, hi int, acc []C, buf *blocks[C]) {
 	base, size := o.ptr, o.dtype.Size()
 	straight := direct(&o, r.codec, r.perRow > 0)
 	from, at := k.at(first), e.at(lo)
-	group := buf[1][:len(acc)]
+	group, about := buf[1][:len(acc)], buf[3][:len(acc)]
+	if r.centred {
+		gather(k, &k.ops[2], r.codec, from, about)
+	}
 	for lo < hi {
 		n := min(reduceGroup, hi-lo)
 		fill(group, r.init)
 		for range n {
 			o.ptr = unsafe.Add(base, e.offset(&e.ops[0], &at)*size)
+			x := buf[2][:len(acc)]
 			if straight {
-				r.cols(group, slice[C](k, &o, &from, first, len(acc)))
+				x = slice[C](k, &o, &from, first, len(acc))
 			} else {
-				gather(k, &o, r.codec, from, buf[2][:len(acc)])
-				r.cols(group, buf[2][:len(acc)])
+				gather(k, &o, r.codec, from, x)
 			}
+			if r.centred {
+				squaresAboutEach(buf[2][:len(acc)], x, about)
+				x = buf[2][:len(acc)]
+			}
+			r.cols(group, x)
 			e.advance(&at, 1)
 		}
 		r.cols(acc, group)
@@ -312,6 +338,29 @@ func (r *reduction[C]) finish(first int, acc []C) {
 		r.end(acc, r.reduced.size)
 	}
 	scatter(&r.kept, &r.kept.ops[1], r.codec, r.kept.at(first), acc)
+}
+
+func squaresAbout[C compute](dst, x []C, about C) {
+	if d, ok := any(dst).([]float32); ok {
+		vec.AddScalar(d, any(x).([]float32), -float32(about))
+		vec.Mul(d, d, d)
+		return
+	}
+	for i, v := range x[:len(dst)] {
+		dst[i] = (v - about) * (v - about)
+	}
+}
+
+func squaresAboutEach[C compute](dst, x, about []C) {
+	if d, ok := any(dst).([]float32); ok {
+		vec.Sub(d, any(x).([]float32), any(about).([]float32))
+		vec.Mul(d, d, d)
+		return
+	}
+	about = about[:len(dst)]
+	for i, v := range x[:len(dst)] {
+		dst[i] = (v - about[i]) * (v - about[i])
+	}
 }
 
 func rowOf[C compute](f func(a, b C) C, init C) func([]C) C {
