@@ -208,16 +208,19 @@ func (l *LSTM) Forward(x, h0, c0 *tensor.Tensor) (out, hN, cN *tensor.Tensor) {
 
 func projectLSTM(w *RNNWeights, x *tensor.Tensor) *tensor.Tensor {
 	bias := w.BiasIH
-	if bias != nil {
-		bias = bias.Add(w.BiasHH) // both are added to the same gates
+	if bias != nil { // both are added to the same gates, in x's scope
+		if s := x.Scope(); s != nil {
+			bias = s.Use(bias)
+		}
+		bias = bias.Add(w.BiasHH)
 	}
-	return tensor.Linear(x, w.WeightIH, bias)
+	return affine(x, w.WeightIH, bias)
 }
 
 func stepLSTM(w *RNNWeights, gates *tensor.Tensor, state []*tensor.Tensor) []*tensor.Tensor {
 	h, c := state[0], state[1]
 	n := h.Size(-1)
-	gates = gates.Add(tensor.Linear(h, w.WeightHH, nil)) // [N, 4·hidden]: input, forget, cell, output
+	gates = gates.Add(affine(h, w.WeightHH, nil)) // [N, 4·hidden]: input, forget, cell, output
 	inForget := gates.Narrow(-1, 0, 2*n).Sigmoid()
 	in, forget := inForget.Narrow(-1, 0, n), inForget.Narrow(-1, n, n)
 	c = forget.Mul(c).Add(in.Mul(gates.Narrow(-1, 2*n, n).Tanh()))
@@ -248,13 +251,13 @@ func (l *GRU) Forward(x, h0 *tensor.Tensor) (out, hN *tensor.Tensor) {
 }
 
 func projectGRU(w *RNNWeights, x *tensor.Tensor) *tensor.Tensor {
-	return tensor.Linear(x, w.WeightIH, w.BiasIH)
+	return affine(x, w.WeightIH, w.BiasIH)
 }
 
 func stepGRU(w *RNNWeights, gates *tensor.Tensor, state []*tensor.Tensor) []*tensor.Tensor {
 	h := state[0]
 	n := h.Size(-1)
-	fromState := tensor.Linear(h, w.WeightHH, w.BiasHH) // [N, 3·hidden]: reset, update, new
+	fromState := affine(h, w.WeightHH, w.BiasHH) // [N, 3·hidden]: reset, update, new
 	both := gates.Narrow(-1, 0, 2*n).Add(fromState.Narrow(-1, 0, 2*n)).Sigmoid()
 	reset, update := both.Narrow(-1, 0, n), both.Narrow(-1, n, n)
 	new := gates.Narrow(-1, 2*n, n).Add(reset.Mul(fromState.Narrow(-1, 2*n, n))).Tanh()

@@ -1,0 +1,85 @@
+package nn_test
+
+import (
+	"maps"
+
+	"github.com/descent-ml/descent/nn"
+	"github.com/descent-ml/descent/random"
+	"github.com/descent-ml/descent/tensor"
+)
+
+// goldenCases are the cases of testdata/golden.py, under its names.
+func goldenCases() map[string]goldenCase {
+	all := map[string]goldenCase{}
+	for _, some := range []map[string]goldenCase{simpleCases(), convCases(), activationCases(), rnnCases()} {
+		maps.Copy(all, some)
+	}
+	return all
+}
+
+var rng = random.New(7)
+
+func simpleCases() map[string]goldenCase {
+	return map[string]goldenCase{
+		"linear":            layer(nn.NewLinear(rng, 5, 3, nn.LinearOptions{})),
+		"linear no bias":    layer(nn.NewLinear(rng, 5, 3, nn.LinearOptions{NoBias: true})),
+		"embedding":         layer(nn.NewEmbedding(rng, 7, 3, nn.EmbeddingOptions{})),
+		"embedding padding": layer(nn.NewEmbedding(rng, 7, 3, nn.EmbeddingOptions{PaddingIndex: new(2)})),
+		"flatten":           layer(nn.Flatten{}),
+	}
+}
+
+func convCases() map[string]goldenCase {
+	return map[string]goldenCase{
+		"conv2d":           layer(nn.NewConv2d(rng, 3, 4, 3, nn.Conv2dOptions{})),
+		"conv2d strided":   layer(nn.NewConv2d(rng, 4, 6, 3, nn.Conv2dOptions{Stride: 2, Padding: 1, Groups: 2, NoBias: true})),
+		"conv2d depthwise": layer(nn.NewConv2d(rng, 3, 6, 3, nn.Conv2dOptions{Padding: 1, Groups: 3})),
+		"conv2d rectangle": layer(nn.NewConv2d(rng, 2, 3, 0, nn.Conv2dOptions{
+			KernelHW: [2]int{1, 3}, StrideHW: [2]int{2, 1}, PaddingHW: [2]int{0, 2}, DilationHW: [2]int{1, 2}})),
+	}
+}
+
+func activationCases() map[string]goldenCase {
+	return map[string]goldenCase{
+		"relu":       layer(nn.ReLU{}),
+		"relu6":      layer(nn.ReLU6{}),
+		"tanh":       layer(nn.Tanh{}),
+		"sigmoid":    layer(nn.Sigmoid{}),
+		"logsigmoid": layer(nn.LogSigmoid{}),
+		"silu":       layer(nn.SiLU{}),
+		"mish":       layer(nn.Mish{}),
+		"gelu":       layer(nn.GELU{}),
+		"gelu tanh":  layer(nn.GELU{Tanh: true}),
+		"leaky relu": layer(nn.LeakyReLU{}),
+		"elu":        layer(nn.ELU{}),
+		"softplus":   layer(nn.Softplus{}),
+	}
+}
+
+func rnnCases() map[string]goldenCase {
+	lstm := func(l *nn.LSTM) goldenCase {
+		return goldenCase{module: l, call: func(in []*tensor.Tensor) []*tensor.Tensor {
+			in = append(in, nil, nil)
+			y, h, c := l.Forward(in[0], in[1], in[2])
+			return []*tensor.Tensor{y, h, c}
+		}}
+	}
+	gru := func(l *nn.GRU) goldenCase {
+		return goldenCase{module: l, call: func(in []*tensor.Tensor) []*tensor.Tensor {
+			in = append(in, nil)
+			y, h := l.Forward(in[0], in[1])
+			return []*tensor.Tensor{y, h}
+		}}
+	}
+	deep := nn.RNNOptions{Layers: 2, Bidirectional: true, BatchFirst: true, Dropout: 0.5}
+	return map[string]goldenCase{
+		"lstm":         lstm(nn.NewLSTM(rng, 3, 4, nn.RNNOptions{})),
+		"lstm state":   lstm(nn.NewLSTM(rng, 3, 4, nn.RNNOptions{})),
+		"lstm deep":    evaluated(lstm(nn.NewLSTM(rng, 3, 4, deep))),
+		"lstm no bias": lstm(nn.NewLSTM(rng, 3, 4, nn.RNNOptions{NoBias: true})),
+		"lstm single":  lstm(nn.NewLSTM(rng, 3, 4, nn.RNNOptions{Bidirectional: true})),
+		"gru":          gru(nn.NewGRU(rng, 3, 4, nn.RNNOptions{})),
+		"gru deep":     evaluated(gru(nn.NewGRU(rng, 3, 4, deep))),
+		"gru no bias":  gru(nn.NewGRU(rng, 3, 4, nn.RNNOptions{NoBias: true})),
+	}
+}
