@@ -47,6 +47,9 @@ func (t *Tensor) LeakyReLU(slope float64) *Tensor {
 func (t *Tensor) Hardtanh(lo, hi float64) *Tensor {
 	const op = "hardtanh"
 	noBool(op, t)
+	if lo > hi {
+		Fail(op, "the bounds %v and %v cross", lo, hi)
+	}
 	p := backend.Scalars{A: lo, B: hi, N: saturate(lo), M: saturate(hi)}
 	return unary(op, backend.Hardtanh, t, p, func(g, x, y *Tensor) *Tensor {
 		return masked("hardtanh_backward", backend.HardtanhGrad, g, x, p)

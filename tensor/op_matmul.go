@@ -106,10 +106,12 @@ func Linear(x, w, b *Tensor) *Tensor {
 	wt := w.arr
 	wt.Shape, wt.Strides = []int{w.Size(1), w.Size(0)}, []int{w.arr.Strides[1], w.arr.Strides[0]}
 	check(op, x.dev.MatMul(y.arr, rows.arr, wt, e))
-	record(op, y, in,
+	each := []formula{
 		func(b *Back, g *Tensor) *Tensor { return matmul("linear_backward", g, b.In(1)) },
 		func(b *Back, g *Tensor) *Tensor { return matmul("linear_backward", g.T(), b.In(0)) },
-		func(b *Back, g *Tensor) *Tensor { return g })
+		func(b *Back, g *Tensor) *Tensor { return g },
+	}
+	record(op, y, in, each[:len(in)]...)
 	if x.Dim() == 2 {
 		return y
 	}

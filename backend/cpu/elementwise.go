@@ -92,6 +92,9 @@ func (e *entry) runFlat(p backend.Scalars, arrays []*backend.Array) bool {
 	if !ok {
 		return false
 	}
+	if size == 0 {
+		return true
+	}
 	var in [3][]float32
 	value, at := float32(0), -1 // of the operand that is a single value
 	for i, a := range arrays[1:] {
@@ -100,14 +103,11 @@ func (e *entry) runFlat(p backend.Scalars, arrays []*backend.Array) bool {
 			in[i] = flat32(a, size)
 		case at < 0 && a.Buf == nil:
 			value, at = float32(p.A), i
-		case at < 0 && a.DType == backend.Float32 && size > 0 && isFixed(a):
+		case at < 0 && a.DType == backend.Float32 && isFixed(a):
 			value, at = flat32(a, 1)[0], i
 		default:
 			return false
 		}
-	}
-	if size == 0 {
-		return true
 	}
 	dst := flat32(out, size)
 	if at < 0 {
