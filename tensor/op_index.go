@@ -54,6 +54,9 @@ func (t *Tensor) Gather(axis int, index *Tensor) *Tensor {
 		y := v[0].Gather(0, v[1])
 		return y.Reshape(index.Shape()...)
 	}
+	if index.NumEl() == 0 && index.Dim() != t.Dim() { // as PyTorch
+		return t.Reshape(-1).Narrow(0, 0, 0).Reshape(index.Shape()...)
+	}
 	checkGather(op, t, index, axis)
 	return t.gather(op, axis, index)
 }
@@ -179,7 +182,8 @@ func (t *Tensor) IndexAdd(axis int, index, src *Tensor, alpha float64) *Tensor {
 	return t.scatter(op, backend.ScatterAdd, axis, expandIndex(index, axis, src.Shape()), src)
 }
 
-// TakeAlongDim is Gather with t and index broadcast against each other.
+// TakeAlongDim is Gather with t and index broadcast against each other; negative
+// indices count from the end.
 func (t *Tensor) TakeAlongDim(axis int, index *Tensor) *Tensor {
 	const op = "take_along_dim"
 	place2(op, t, index)
@@ -194,6 +198,9 @@ func (t *Tensor) TakeAlongDim(axis int, index *Tensor) *Tensor {
 		copy(xs, both)
 		copy(is, both)
 		xs[axis], is[axis] = t.Shape()[axis], index.Shape()[axis]
+	}
+	if t.Dim() > 0 {
+		index = wrapIndex(op, wantIndex(op, index), t.Size(axis))
 	}
 	return t.Expand(xs...).Gather(axis, index.Expand(is...))
 }
