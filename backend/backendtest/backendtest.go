@@ -127,9 +127,9 @@ func (b *bench) sub(name string, f func(*bench)) {
 }
 
 func (b *bench) alloc(bytes int) backend.Buffer {
-	b.Helper()
 	buf, err := b.dev.Alloc(bytes)
 	if err != nil {
+		b.Helper()
 		b.Fatalf("Alloc(%d): %v", bytes, err)
 	}
 	b.bufs = append(b.bufs, buf)
@@ -145,8 +145,8 @@ func (b *bench) free() {
 
 // must ends the test on an error of a call that no device may refuse.
 func (b *bench) must(err error) {
-	b.Helper()
 	if err != nil {
+		b.Helper()
 		b.Fatal(err)
 	}
 }
@@ -154,16 +154,17 @@ func (b *bench) must(err error) {
 // ran reports whether a kernel ran. One that is not supported is noted, and must
 // not have written to outs.
 func (b *bench) ran(call string, d backend.DType, err error, outs ...array) bool {
-	b.Helper()
 	b.mu.Lock()
 	b.calls++
-	if errors.Is(err, backend.ErrUnsupported) {
+	if err != nil && errors.Is(err, backend.ErrUnsupported) {
 		b.denied[call] = append(b.denied[call], d.String())
 	}
 	b.mu.Unlock()
-	switch {
-	case err == nil:
+	if err == nil {
 		return true
+	}
+	b.Helper()
+	switch {
 	case !errors.Is(err, backend.ErrUnsupported):
 		b.Errorf("%s %s: %v", call, d, err)
 	default:

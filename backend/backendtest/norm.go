@@ -19,7 +19,7 @@ var normCases = []struct {
 	{"layer norm over two axes", []int{3, 4, 5}, []int{3, 1, 1}, []int{0}},
 	{"group norm", []int{3, 2, 4, 5, 2}, []int{3, 2, 1, 1, 1}, []int{0, 3, 4}},
 	{"instance norm", []int{2, 3, 4, 4}, []int{2, 3, 1, 1}, []int{0, 2, 3}},
-	{"large batch norm", []int{8, 10, 32, 30}, []int{1, 10, 1, 1}, []int{0, 2, 3}},
+	{"large batch norm", []int{8, 10, 30, 28}, []int{1, 10, 1, 1}, []int{0, 2, 3}},
 	{"large layer norm", []int{300, 257}, []int{300, 1}, []int{0}},
 	{"an empty batch", []int{0, 4, 6}, []int{0, 4, 1}, []int{0, 1}},
 }
@@ -290,6 +290,9 @@ func (b *bench) softmax(dev backend.SoftmaxDevice, op backend.SoftmaxOp, d backe
 			}
 			for axis := range shape {
 				for j, in := range []layout{contiguous, transposed, channelsLast, gapped, repeatFirst} {
+					if i > 6 && j > 0 {
+						continue
+					}
 					x, y, out := b.array(d, shape, in, vals), none, b.output(d, shape, denseLayouts[(i+j)%len(denseLayouts)])
 					if j == 1 {
 						out = x // in place
@@ -306,17 +309,12 @@ func (b *bench) softmax(dev backend.SoftmaxDevice, op backend.SoftmaxOp, d backe
 					}
 					ran = true
 					if got := b.read(call, out); b.values {
-						of := func(part int) []float64 {
-							ys := x.values()
-							if backward {
-								ys = y.values()
-							}
-							return lines2(x.values(), ys, shape, axis, func(x, y []float64) []float64 {
-								want, sums := softmaxLine(op, x, y)
-								return [][]float64{want, sums}[part]
-							})
+						ys := x.values()
+						if backward {
+							ys = y.values()
 						}
-						b.close(call, d, got, of(0), of(1))
+						want, sums := softmaxLines(op, x.values(), ys, shape, axis)
+						b.close(call, d, got, want, sums)
 					}
 					b.free()
 				}
@@ -326,16 +324,23 @@ func (b *bench) softmax(dev backend.SoftmaxDevice, op backend.SoftmaxOp, d backe
 	return ran
 }
 
-// lines2 is lines for two arrays.
-func lines2(x, y []float64, shape []int, axis int, f func(x, y []float64) []float64) []float64 {
-	var ys [][]float64
+// softmaxLines is softmaxLine of each line along axis.
+func softmaxLines(op backend.SoftmaxOp, x, y []float64, shape []int, axis int) (want, sums []float64) {
+	var ys, magnitudes [][]float64
 	lines(y, shape, axis, func(line []float64) []float64 {
 		ys = append(ys, line)
 		return nil
 	})
-	i := -1
-	return lines(x, shape, axis, func(line []float64) []float64 {
-		i++
-		return f(line, ys[i])
+	next := func(list *[][]float64) []float64 {
+		line := (*list)[0]
+		*list = (*list)[1:]
+		return line
+	}
+	want = lines(x, shape, axis, func(line []float64) []float64 {
+		w, s := softmaxLine(op, line, next(&ys))
+		magnitudes = append(magnitudes, s)
+		return w
 	})
+	sums = lines(x, shape, axis, func([]float64) []float64 { return next(&magnitudes) })
+	return want, sums
 }

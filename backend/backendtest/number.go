@@ -50,54 +50,50 @@ func roundBits(x float64, bits, least int, largest float64) float64 {
 	return r
 }
 
-// put stores x as element i of raw.
-func put(d backend.DType, raw []byte, i int, x float64) {
-	x = round(d, x)
-	p := raw[i*d.Size():]
-	switch d {
-	case backend.Float64:
-		binary.LittleEndian.PutUint64(p, math.Float64bits(x))
-	case backend.Float32:
-		binary.LittleEndian.PutUint32(p, math.Float32bits(float32(x)))
-	case backend.Float16:
-		binary.LittleEndian.PutUint16(p, float16bits(x))
-	case backend.BFloat16:
-		binary.LittleEndian.PutUint16(p, uint16(math.Float32bits(float32(x))>>16))
-	case backend.Int64:
-		binary.LittleEndian.PutUint64(p, uint64(int64(x)))
-	case backend.Int32:
-		binary.LittleEndian.PutUint32(p, uint32(int32(x)))
-	case backend.Int16:
-		binary.LittleEndian.PutUint16(p, uint16(int16(x)))
-	default:
-		p[0] = byte(int16(x))
-	}
+// codec stores and loads one element.
+type codec struct {
+	put func(p []byte, x float64) // x as the dtype holds it
+	get func(p []byte) float64
 }
 
-// get is element i of raw.
-func get(d backend.DType, raw []byte, i int) float64 {
-	p := raw[i*d.Size():]
-	switch d {
-	case backend.Float64:
-		return math.Float64frombits(binary.LittleEndian.Uint64(p))
-	case backend.Float32:
-		return float64(math.Float32frombits(binary.LittleEndian.Uint32(p)))
-	case backend.Float16:
-		return float16(binary.LittleEndian.Uint16(p))
-	case backend.BFloat16:
-		return float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(p)) << 16))
-	case backend.Int64:
-		return float64(int64(binary.LittleEndian.Uint64(p)))
-	case backend.Int32:
-		return float64(int32(binary.LittleEndian.Uint32(p)))
-	case backend.Int16:
-		return float64(int16(binary.LittleEndian.Uint16(p)))
-	case backend.Int8:
-		return float64(int8(p[0]))
-	default:
-		return float64(p[0])
-	}
+var codecs = [backend.NumDTypes]codec{
+	backend.Float64: {
+		func(p []byte, x float64) { binary.LittleEndian.PutUint64(p, math.Float64bits(x)) },
+		func(p []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(p)) },
+	},
+	backend.Float32: {
+		func(p []byte, x float64) { binary.LittleEndian.PutUint32(p, math.Float32bits(float32(x))) },
+		func(p []byte) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(p))) },
+	},
+	backend.Float16: {
+		func(p []byte, x float64) { binary.LittleEndian.PutUint16(p, float16bits(x)) },
+		func(p []byte) float64 { return float16(binary.LittleEndian.Uint16(p)) },
+	},
+	backend.BFloat16: {
+		func(p []byte, x float64) { binary.LittleEndian.PutUint16(p, uint16(math.Float32bits(float32(x))>>16)) },
+		func(p []byte) float64 {
+			return float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(p)) << 16))
+		},
+	},
+	backend.Int64: {
+		func(p []byte, x float64) { binary.LittleEndian.PutUint64(p, uint64(int64(x))) },
+		func(p []byte) float64 { return float64(int64(binary.LittleEndian.Uint64(p))) },
+	},
+	backend.Int32: {
+		func(p []byte, x float64) { binary.LittleEndian.PutUint32(p, uint32(int32(x))) },
+		func(p []byte) float64 { return float64(int32(binary.LittleEndian.Uint32(p))) },
+	},
+	backend.Int16: {
+		func(p []byte, x float64) { binary.LittleEndian.PutUint16(p, uint16(int16(x))) },
+		func(p []byte) float64 { return float64(int16(binary.LittleEndian.Uint16(p))) },
+	},
+	backend.Int8:  {putByte, func(p []byte) float64 { return float64(int8(p[0])) }},
+	backend.Uint8: {putByte, getByte},
+	backend.Bool:  {putByte, getByte},
 }
+
+func putByte(p []byte, x float64) { p[0] = byte(int16(x)) }
+func getByte(p []byte) float64    { return float64(p[0]) }
 
 // float16bits encodes x, which float16 represents.
 func float16bits(x float64) uint16 {
