@@ -200,11 +200,17 @@ func share(g, x, lost, y *Tensor) *Tensor {
 	return Where(x.Eq(y), g.MulScalar(0.5), g).MaskedFill(lost, 0)
 }
 
-// Atan2 is the angle of the point (y, t), from -π to π.
+// Atan2 is the angle of the point (y, t), from -π to π; its gradient at (0, 0) is 0.
 func (t *Tensor) Atan2(y *Tensor) *Tensor {
 	return binaryFloat("atan2", backend.Atan2, t, y,
-		func(g, x, y *Tensor) *Tensor { return g.Mul(y.Div(x.Square().Add(y.Square()))) },
-		func(g, x, y *Tensor) *Tensor { return g.Mul(x.Div(x.Square().Add(y.Square()))).Neg() })
+		func(g, x, y *Tensor) *Tensor { return g.Mul(overSquares(y, x)) },
+		func(g, x, y *Tensor) *Tensor { return g.Mul(overSquares(x, y)).Neg() })
+}
+
+// overSquares is x/(x² + y²), 0 at the origin.
+func overSquares(x, y *Tensor) *Tensor {
+	r := x.Square().Add(y.Square())
+	return x.Div(r).MaskedFill(r.EqScalar(0), 0)
 }
 
 // XLogY is t·log(y), 0 where t is 0 whatever y is, but for NaN.
@@ -223,7 +229,7 @@ func (t *Tensor) XLogY(y *Tensor) *Tensor {
 	record(op, z, []*Tensor{a, b},
 		func(bk *Back, g *Tensor) *Tensor {
 			x, y := bk.In(0), bk.In(1)
-			return g.MaskedFill(x.EqScalar(0).LogicalAnd(y.LeScalar(0)), 0).Mul(y.Log())
+			return g.Mul(y.Log()).MaskedFill(x.EqScalar(0).LogicalAnd(y.LeScalar(0)), 0)
 		},
 		func(bk *Back, g *Tensor) *Tensor { return g.Mul(bk.In(0).Div(bk.In(1))) })
 	if z.node == nil {
@@ -312,7 +318,6 @@ func (t *Tensor) RDivScalar(c float64) *Tensor {
 
 // FloorDivScalar is FloorDiv(t, c).
 func (t *Tensor) FloorDivScalar(c float64) *Tensor {
-	noBool("floor_divide", t)
 	return withScalar("floor_divide", backend.FloorDiv, t, c, zeroGrad)
 }
 
@@ -328,8 +333,17 @@ func (t *Tensor) FmodScalar(c float64) *Tensor {
 
 // PowScalar is t to the power of c. Integers to a negative integer panic.
 func (t *Tensor) PowScalar(c float64) *Tensor {
-	if c == 2 {
+	if t.use("pow"); c == 2 {
 		return t.Square()
+	} else if t.DType().IsFloat() {
+		switch c { // faster, and PyTorch's values at infinities
+		case 0.5:
+			return t.Sqrt()
+		case -0.5:
+			return t.Rsqrt()
+		case -1:
+			return t.Reciprocal()
+		}
 	}
 	return withScalar("pow", backend.Pow, t, c, func(g, x, y *Tensor) *Tensor {
 		if c == 0 {

@@ -126,25 +126,43 @@ func (t *Tensor) Addcdiv(y, z *Tensor, c float64) *Tensor {
 func passFirst(g, _, _, _ *Tensor) *Tensor { return g }
 
 // ClampTensor limits t to [lo, hi], which are broadcast against it; nil stands
-// for no bound. A bound gets the gradient where it is taken, t elsewhere and
-// where they are equal.
+// for no bound. Where they cross it is hi. A tie shares the gradient, as in
+// Maximum, but where the bounds are equal.
 func (t *Tensor) ClampTensor(lo, hi *Tensor) *Tensor {
 	const op = "clamp"
-	noBool(op, t)
-	y := t
-	if lo != nil {
-		y = binary(op, backend.Maximum, t, lo, none,
-			func(g, x, lo *Tensor) *Tensor { return fillWhere(op, g, x.Lt(lo), 0, true) },
-			func(g, x, lo *Tensor) *Tensor { return fillWhere(op, g, x.Lt(lo), 0, false) })
+	switch noBool(op, t); {
+	case lo == nil && hi == nil:
+		Fail(op, "both bounds are nil")
+	case hi == nil:
+		return t.Maximum(lo)
+	case lo == nil:
+		return t.Minimum(hi)
 	}
-	if hi != nil {
-		x := y
-		y = binary(op, backend.Minimum, x, hi, none,
-			func(g, x, hi *Tensor) *Tensor { return fillWhere(op, g, x.Gt(hi), 0, true) },
-			func(g, x, hi *Tensor) *Tensor { return fillWhere(op, g, x.Gt(hi), 0, false) })
-		if x != t && y.node == nil {
-			free(x)
-		}
+	placeAll(op, t, lo, hi)
+	dt := ResultType(t, lo, hi)
+	x, a, b := t.To(dt), lo.To(dt), hi.To(dt)
+	in := []*Tensor{x, a, b}
+	y := Within(ScopeOptions{NoGrad: true}, in, func(in []*Tensor) []*Tensor {
+		return []*Tensor{in[0].Maximum(in[1]).Minimum(in[2])}
+	})[0]
+	record(op, y, in,
+		ofThree(func(g, x, lo, hi *Tensor) *Tensor {
+			tie := x.Eq(lo).LogicalOr(x.Eq(hi)).LogicalAnd(lo.Lt(hi))
+			return Where(tie, g.MulScalar(0.5), g).MaskedFill(x.Lt(lo).LogicalOr(x.Gt(hi)), 0)
+		}),
+		ofThree(func(g, x, lo, hi *Tensor) *Tensor {
+			tie := x.Eq(lo).LogicalAnd(lo.Lt(hi))
+			taken := x.Lt(lo).LogicalAnd(lo.Le(hi))
+			return Where(tie, g.MulScalar(0.5), g).MaskedFill(tie.LogicalOr(taken).LogicalNot(), 0)
+		}),
+		ofThree(func(g, x, lo, hi *Tensor) *Tensor {
+			tie := x.Eq(hi).LogicalAnd(lo.Lt(hi))
+			taken := x.Gt(hi).LogicalOr(lo.Gt(hi))
+			return Where(tie, g.MulScalar(0.5), g).MaskedFill(tie.LogicalOr(taken).LogicalNot(), 0)
+		}))
+	if y.node == nil {
+		freeCasts(t, x, lo, a)
+		freeCasts(hi, b, nil, nil)
 	}
 	return y
 }

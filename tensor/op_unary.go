@@ -197,17 +197,28 @@ func (t *Tensor) Frac() *Tensor {
 }
 
 // Clamp limits t to [lo, hi]; where the two cross, it is hi. Infinities stand
-// for no bound. The gradient is 1 at the bounds. Bounds that are no integers
-// take integers to Float32.
+// for no bound. The gradient is 0 at the bounds and beyond, as in PyTorch since
+// 2.15, and at NaN. Bounds that are no integers take integers and bool to Float32.
 func (t *Tensor) Clamp(lo, hi float64) *Tensor {
 	const op = "clamp"
-	noBool(op, t)
-	x := t
-	if !x.DType().IsFloat() && !(bound(lo) && bound(hi)) {
-		x = t.To(Float32)
+	x := t.numeric(op)
+	if dt := x.DType(); !dt.IsFloat() {
+		if !bound(lo) || !bound(hi) {
+			x = t.To(Float32)
+		} else if least, most := intRange(dt); lo > most || hi < least {
+			Fail(op, "the bounds [%v, %v] leave nothing of %v", lo, hi, dt)
+		}
 	}
 	p := backend.Scalars{A: lo, B: hi, N: saturate(lo), M: saturate(hi)}
-	y := unary(op, backend.Clamp, x, p, func(g, x, y *Tensor) *Tensor { return masked("clamp_backward", backend.ClampGrad, g, x, p) })
+	y := unary(op, backend.Clamp, x, p, func(g, x, y *Tensor) *Tensor {
+		if !math.IsInf(lo, -1) {
+			g = fillWhere("clamp_backward", g, x.GtScalar(lo), 0, false)
+		}
+		if !math.IsInf(hi, 1) {
+			g = fillWhere("clamp_backward", g, x.LtScalar(hi), 0, false)
+		}
+		return g
+	})
 	if x != t {
 		free(x)
 	}
@@ -222,6 +233,15 @@ func (t *Tensor) ClampMax(hi float64) *Tensor { return t.Clamp(math.Inf(-1), hi)
 
 // bound reports whether integers can be clamped to c.
 func bound(c float64) bool { return math.IsInf(c, 0) || integral(c) }
+
+// intRange are the bounds of an integer dtype.
+func intRange(dt DType) (least, most float64) {
+	if dt == Uint8 {
+		return 0, math.MaxUint8
+	}
+	most = math.Ldexp(1, 8*dt.Size()-1)
+	return -most, most - 1
+}
 
 // saturate is c as an int64, the nearest one if there is none.
 func saturate(c float64) int64 {
@@ -245,7 +265,8 @@ func (t *Tensor) Logit() *Tensor {
 	})[0]
 	record("logit", y, []*Tensor{x}, func(b *Back, g *Tensor) *Tensor {
 		x := b.In(0)
-		return g.Div(x.Mul(x.RSubScalar(1)))
+		outside := x.LtScalar(0).LogicalOr(x.GtScalar(1))
+		return g.Div(x.Mul(x.RSubScalar(1))).MaskedFill(outside, math.NaN())
 	})
 	if x != t {
 		free(x)

@@ -60,7 +60,7 @@ func (r *Row) moved(dev backend.Device, k int, v []float64, fn func(x []*T) []*T
 	s := tensor.NewScope(dev, tensor.ScopeOptions{})
 	defer s.Close()
 	x := r.inputs(s, tensor.Float64, true)
-	x[k] = tensor.Of(s, v, r.in[k].Shape...).RequireGrad()
+	x[k] = makeTensor(s, tensor.Float64, v, r.in[k].Shape).RequireGrad()
 	total := 0.0
 	for j, y := range fn(x) {
 		if y != nil && y.DType().IsFloat() {

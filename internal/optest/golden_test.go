@@ -87,7 +87,7 @@ func (r *Row) questions() map[string]question {
 		}
 		q[key] = a
 	}
-	shape := func(k int) []int { return slices.Concat([]int{}, r.in[k].Shape) }
+	shape := func(k int) []int { return append([]int{}, r.in[k].Shape...) }
 	ask("float64", tensor.Float64, "grads", r.values, shape)
 	for _, dt := range []backend.DType{tensor.Float32, tensor.Float16, tensor.BFloat16} {
 		ask(dt.String(), dt, "dtypes", r.values, shape)

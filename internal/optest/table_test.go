@@ -31,6 +31,7 @@ type Row struct {
 	noHalf   string  // why values in half precision are far off, or do not exist
 	noNull   string  // why the null device cannot run it (the result's shape depends on data)
 	extra    int     // bytes a result holds beyond its elements, being a view of more
+	nan      string  // why results and gradients at NaN inputs differ from PyTorch's
 	special  string  // why special values differ from PyTorch's; "-" where they make no sense
 }
 
@@ -86,7 +87,9 @@ type Input struct {
 
 func in(x ...Input) []Input { return x }
 
-func f(shape ...int) Input { return Input{Shape: append([]int{}, shape...), lo: -2, hi: 2, kind: tensor.Float64} }
+func f(shape ...int) Input {
+	return Input{Shape: append([]int{}, shape...), lo: -2, hi: 2, kind: tensor.Float64}
+}
 
 func ints(lo, hi int, shape ...int) Input {
 	return Input{Shape: append([]int{}, shape...), lo: float64(lo), hi: float64(hi), kind: tensor.Int64, fixed: true}
@@ -206,8 +209,9 @@ func seed(k, n int) []float64 {
 	return v
 }
 
-// make puts values into a tensor of dt at p.
+// makeTensor puts values into a tensor of dt at p.
 func makeTensor(p tensor.Place, dt backend.DType, v []float64, shape []int) *T {
+	shape = append([]int{}, shape...) // nil would be [len(v)]
 	switch dt {
 	case tensor.Float64:
 		return tensor.Of(p, v, shape...)
