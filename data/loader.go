@@ -79,8 +79,8 @@ type Loader[B any] struct {
 
 // source is where batches come from: sampled from a dataset, or zipped.
 type source[B any] interface {
-	// batches is the number of batches in a training epoch.
-	batches() int
+	// left is the number of batches from a position to the end of its epoch.
+	left(from State) int
 	// plan says what a pass consists of; from is the position to go on from, nil
 	// for the beginning.
 	plan(epoch int, eval bool, from *State) (plan[B], error)
@@ -113,7 +113,10 @@ func newLoader[B any](dev backend.Device, o LoaderOptions, src source[B]) *Loade
 }
 
 // Len is the number of batches in an epoch of training.
-func (l *Loader[B]) Len() int { return l.src.batches() }
+func (l *Loader[B]) Len() int { return l.src.left(l.src.start(0)) }
+
+// Left is the number of batches after the current position in its epoch.
+func (l *Loader[B]) Left() int { return l.src.left(l.State()) }
 
 // Device is where the batches are made.
 func (l *Loader[B]) Device() backend.Device { return l.dev }

@@ -19,7 +19,9 @@ type sampled[S, B any] struct {
 // whole is the number of samples in a batch of all ranks.
 func (s *sampled[S, B]) whole() int { return s.o.BatchSize * s.o.World }
 
-func (s *sampled[S, B]) batches() int { return s.count(s.ds.Len(), s.o.DropLast) }
+func (s *sampled[S, B]) left(from State) int {
+	return s.count(from.Dataset-from.Samples, s.o.DropLast)
+}
 
 // count is the number of batches that n samples make.
 func (s *sampled[S, B]) count(n int, dropLast bool) int {

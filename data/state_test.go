@@ -51,6 +51,9 @@ func TestALoopGoesOnFromAnyPositionAsIfItHadNotStopped(t *testing.T) {
 					break
 				}
 			}
+			if l.Left() != len(whole)-stop {
+				t.Errorf("after %d of %d batches, %d are left", stop, len(whole), l.Left())
+			}
 			if at.Epoch != 7 || at.Batch != stop || at.Samples != min(5*stop, 53) || l.State().Batch != stop {
 				t.Fatalf("%d workers: after %d batches, the position is %+v", workers, stop, at)
 			}
@@ -259,6 +262,9 @@ func TestZipCollatesBothBatchesInOneScope(t *testing.T) {
 		}
 		for range z.Batches(t.Context(), 1) {
 			if z.State().Batch == 3 {
+				if z.Left() != 2 {
+					t.Errorf("%d pairs are left", z.Left())
+				}
 				break
 			}
 		}

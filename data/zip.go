@@ -41,7 +41,9 @@ type zipped[A, B any] struct {
 	b source[B]
 }
 
-func (z *zipped[A, B]) batches() int { return min(z.a.batches(), z.b.batches()) }
+func (z *zipped[A, B]) left(from State) int {
+	return min(z.a.left(from.Zip[0]), z.b.left(from.Zip[1]))
+}
 
 func (z *zipped[A, B]) plan(epoch int, eval bool, from *State) (p plan[Pair[A, B]], err error) {
 	var fromA, fromB *State
