@@ -36,21 +36,25 @@ func (r *Row) differences(t *testing.T, dev backend.Device, what string, fn func
 			continue
 		}
 		v := r.values(k)
-		want := make([]float64, len(v))
-		for i, at := range v {
+		// Of large inputs some elements will do: PyTorch's gradients are held to all.
+		step := max(1, len(v)/40)
+		var got, want []float64
+		for i := 0; i < len(v); i += step {
+			at := v[i]
 			h := 1e-5 * max(1, math.Abs(at))
 			v[i] = at + h
 			up := r.moved(dev, k, v, fn)
 			v[i] = at - h
-			want[i] = (up - r.moved(dev, k, v, fn)) / (2 * h)
+			want = append(want, (up-r.moved(dev, k, v, fn))/(2*h))
 			v[i] = at
-		}
-		got := make([]float64, len(v))
-		if analytic[k] != nil {
-			got = numbers(analytic[k])
+			if analytic[k] == nil {
+				got = append(got, 0)
+			} else {
+				got = append(got, numbers(analytic[k])[i])
+			}
 		}
 		if i, bad := differ(got, want, 1e-6*max(r.tol, 1)); bad {
-			t.Errorf("%s of input %d, element %d is %v, central difference %v", what, k, i, got[i], want[i])
+			t.Errorf("%s of input %d, element %d is %v, central difference %v", what, k, i*step, got[i], want[i])
 		}
 	}
 }
@@ -64,8 +68,9 @@ func (r *Row) moved(dev backend.Device, k int, v []float64, fn func(x []*T) []*T
 	total := 0.0
 	for j, y := range fn(x) {
 		if y != nil && y.DType().IsFloat() {
+			w := seed(j, y.NumEl())
 			for i, n := range numbers(y) {
-				total += n * seed(j, y.NumEl())[i]
+				total += n * w[i]
 			}
 		}
 	}
