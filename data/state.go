@@ -47,6 +47,13 @@ func (l *Loader[B]) SetState(st State) error {
 	return nil
 }
 
+// Resuming returns the position that SetState has set and no loop has gone on from.
+func (l *Loader[B]) Resuming() (st State, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.at, l.resume
+}
+
 // begin starts a loop over an epoch; it returns the position to go on from, if any.
 func (l *Loader[B]) begin(epoch int) *State {
 	l.mu.Lock()

@@ -3,6 +3,7 @@ package data_test
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -125,8 +126,20 @@ func TestAPositionOfAnotherLoaderIsRefused(t *testing.T) {
 			t.Errorf("position %+v: error %v, want %q", bad, err, want)
 		}
 	}
+	if _, ok := l.Resuming(); ok {
+		t.Error("a refused position is pending")
+	}
 	if err := l.SetState(good); err != nil {
 		t.Error(err)
+	}
+	if st, ok := l.Resuming(); !ok || !reflect.DeepEqual(st, good) {
+		t.Errorf("pending is %+v, %v", st, ok)
+	}
+	for range l.Batches(t.Context(), 0) {
+		if _, ok := l.Resuming(); ok {
+			t.Error("a position that a loop has gone on from is pending")
+		}
+		break
 	}
 }
 
