@@ -231,6 +231,9 @@ func (r *reduction[C]) task(first, chunk int, acc []C) {
 	lo := chunk * r.chunk
 	hi := min(lo+r.chunk, r.reduced.size)
 	fill(acc, r.init)
+	if r.reduced.size == 0 {
+		return
+	}
 	buf := r.codec.get()
 	defer r.codec.put(buf)
 	if r.byCols {
