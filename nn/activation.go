@@ -21,6 +21,10 @@ type (
 	ELU struct{ Alpha float64 }
 	// Softplus has PyTorch's Beta and Threshold; 0 is 1 and 20.
 	Softplus struct{ Beta, Threshold float64 }
+	// Softmax normalizes along Axis.
+	Softmax struct{ Axis int }
+	// LogSoftmax normalizes along Axis.
+	LogSoftmax struct{ Axis int }
 )
 
 func (ReLU) Forward(x *tensor.Tensor) *tensor.Tensor       { return x.ReLU() }
@@ -47,3 +51,6 @@ func (m ELU) Forward(x *tensor.Tensor) *tensor.Tensor { return x.ELU(orDefault(m
 func (m Softplus) Forward(x *tensor.Tensor) *tensor.Tensor {
 	return x.Softplus(orDefault(m.Beta, 1), orDefault(m.Threshold, 20))
 }
+
+func (m Softmax) Forward(x *tensor.Tensor) *tensor.Tensor    { return x.Softmax(m.Axis) }
+func (m LogSoftmax) Forward(x *tensor.Tensor) *tensor.Tensor { return x.LogSoftmax(m.Axis) }

@@ -11,7 +11,7 @@ import (
 // goldenCases are the cases of testdata/golden.py, under its names.
 func goldenCases() map[string]goldenCase {
 	all := map[string]goldenCase{}
-	for _, some := range []map[string]goldenCase{simpleCases(), convCases(), activationCases(), rnnCases()} {
+	for _, some := range []map[string]goldenCase{simpleCases(), convCases(), normCases(), activationCases(), rnnCases()} {
 		maps.Copy(all, some)
 	}
 	return all
@@ -41,18 +41,20 @@ func convCases() map[string]goldenCase {
 
 func activationCases() map[string]goldenCase {
 	return map[string]goldenCase{
-		"relu":       layer(nn.ReLU{}),
-		"relu6":      layer(nn.ReLU6{}),
-		"tanh":       layer(nn.Tanh{}),
-		"sigmoid":    layer(nn.Sigmoid{}),
-		"logsigmoid": layer(nn.LogSigmoid{}),
-		"silu":       layer(nn.SiLU{}),
-		"mish":       layer(nn.Mish{}),
-		"gelu":       layer(nn.GELU{}),
-		"gelu tanh":  layer(nn.GELU{Tanh: true}),
-		"leaky relu": layer(nn.LeakyReLU{}),
-		"elu":        layer(nn.ELU{}),
-		"softplus":   layer(nn.Softplus{}),
+		"relu":        layer(nn.ReLU{}),
+		"relu6":       layer(nn.ReLU6{}),
+		"tanh":        layer(nn.Tanh{}),
+		"sigmoid":     layer(nn.Sigmoid{}),
+		"logsigmoid":  layer(nn.LogSigmoid{}),
+		"silu":        layer(nn.SiLU{}),
+		"mish":        layer(nn.Mish{}),
+		"gelu":        layer(nn.GELU{}),
+		"gelu tanh":   layer(nn.GELU{Tanh: true}),
+		"leaky relu":  layer(nn.LeakyReLU{}),
+		"elu":         layer(nn.ELU{}),
+		"softplus":    layer(nn.Softplus{}),
+		"softmax":     layer(nn.Softmax{Axis: -1}),
+		"log softmax": layer(nn.LogSoftmax{Axis: 1}),
 	}
 }
 
@@ -81,5 +83,28 @@ func rnnCases() map[string]goldenCase {
 		"gru":          gru(nn.NewGRU(rng, 3, 4, nn.RNNOptions{})),
 		"gru deep":     evaluated(gru(nn.NewGRU(rng, 3, 4, deep))),
 		"gru no bias":  gru(nn.NewGRU(rng, 3, 4, nn.RNNOptions{NoBias: true})),
+	}
+}
+
+func normCases() map[string]goldenCase {
+	batch2d := func(o nn.BatchNormOptions) goldenCase { return layer(nn.NewBatchNorm2d(4, o)) }
+	batch1d := func(o nn.BatchNormOptions) goldenCase { return layer(nn.NewBatchNorm1d(4, o)) }
+	return map[string]goldenCase{
+		"batchnorm2d":                batch2d(nn.BatchNormOptions{}),
+		"batchnorm2d eval":           evaluated(batch2d(nn.BatchNormOptions{})),
+		"batchnorm2d momentum":       batch2d(nn.BatchNormOptions{Eps: 1e-3, Momentum: new(0.3)}),
+		"batchnorm2d cumulative":     batch2d(nn.BatchNormOptions{Cumulative: true}),
+		"batchnorm2d still":          batch2d(nn.BatchNormOptions{Momentum: new(0.0)}),
+		"batchnorm2d plain":          batch2d(nn.BatchNormOptions{NoAffine: true}),
+		"batchnorm2d stateless eval": evaluated(batch2d(nn.BatchNormOptions{NoTracking: true})),
+		"batchnorm1d":                batch1d(nn.BatchNormOptions{}),
+		"batchnorm1d series":         batch1d(nn.BatchNormOptions{}),
+		"batchnorm1d eval":           evaluated(batch1d(nn.BatchNormOptions{})),
+		"layernorm":                  layer(nn.NewLayerNorm([]int{5}, nn.LayerNormOptions{})),
+		"layernorm axes":             layer(nn.NewLayerNorm([]int{3, 5}, nn.LayerNormOptions{Eps: 1e-3})),
+		"layernorm no bias":          layer(nn.NewLayerNorm([]int{5}, nn.LayerNormOptions{NoBias: true})),
+		"layernorm plain":            layer(nn.NewLayerNorm([]int{5}, nn.LayerNormOptions{NoAffine: true})),
+		"rmsnorm":                    layer(nn.NewRMSNorm([]int{5}, nn.RMSNormOptions{Eps: new(1e-3)})),
+		"groupnorm":                  layer(nn.NewGroupNorm(2, 6, nn.GroupNormOptions{})),
 	}
 }

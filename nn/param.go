@@ -36,6 +36,15 @@ func (m maker) buffer(dt tensor.DType, c float64, shape ...int) *tensor.Tensor {
 	return tensor.Buffer(tensor.Full(m.dev, dt, c, shape...))
 }
 
+// beside brings a parameter or buffer, which may be nil, into x's scope, so that
+// what is computed from it alone is freed with that.
+func beside(x, p *tensor.Tensor) *tensor.Tensor {
+	if s := x.Scope(); s != nil && p != nil {
+		return s.Use(p)
+	}
+	return p
+}
+
 // orDefault is an option of which 0 says that it was not set.
 func orDefault[T int | float64](v, or T) T {
 	if v == 0 {

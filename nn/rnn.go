@@ -208,11 +208,8 @@ func (l *LSTM) Forward(x, h0, c0 *tensor.Tensor) (out, hN, cN *tensor.Tensor) {
 
 func projectLSTM(w *RNNWeights, x *tensor.Tensor) *tensor.Tensor {
 	bias := w.BiasIH
-	if bias != nil { // both are added to the same gates, in x's scope
-		if s := x.Scope(); s != nil {
-			bias = s.Use(bias)
-		}
-		bias = bias.Add(w.BiasHH)
+	if bias != nil {
+		bias = beside(x, bias).Add(w.BiasHH) // both are added to the same gates
 	}
 	return affine(x, w.WeightIH, bias)
 }

@@ -1,6 +1,6 @@
 """golden.py: what PyTorch's layers and losses compute, for golden_test.go.
 
-Writes golden.safetensors beside itself. Run it with the Python that scripts/venv prints (PyTorch 2.15):
+Writes golden.safetensors and init.json beside itself. Run it with the Python that scripts/venv prints (PyTorch 2.15):
 
     $(scripts/venv) nn/testdata/golden.py
 
@@ -12,8 +12,11 @@ Each case is a module in float64 that is called once or more. Its tensors are na
     CASE/K/grad/I        the gradient of a floating-point input
     CASE/grad/NAME       gradients of the parameters, summed over the calls
     CASE/state/NAME      buffers after the last call
+
+init.json has the mean, standard deviation and extremes of large initialised tensors.
 """
 
+import json
 import os
 
 import torch
@@ -118,6 +121,7 @@ case("layernorm", nn.LayerNorm(5), rand(2, 3, 5))
 case("layernorm axes", nn.LayerNorm((3, 5), eps=1e-3), rand(2, 3, 5))
 case("layernorm no bias", nn.LayerNorm(5, bias=False), rand(2, 3, 5))
 case("layernorm plain", nn.LayerNorm(5, elementwise_affine=False), rand(2, 3, 5))
+case("rmsnorm", nn.RMSNorm(5, eps=1e-3), rand(2, 3, 5))
 case("groupnorm", nn.GroupNorm(2, 6), rand(2, 6, 3, 2))
 
 for name, module in {
@@ -194,3 +198,47 @@ case("bce weight", lambda x, y, p: F.binary_cross_entropy_with_logits(x, y, pos_
 file = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden.safetensors")
 save_file({k: t.contiguous() for k, t in tensors.items()}, file, {"torch": torch.__version__, "seed": str(SEED)})
 print(f"{len(tensors)} tensors, {os.path.getsize(file)} bytes, PyTorch {torch.__version__}, seed {SEED}")
+
+
+stats = {}
+
+
+def spread(name, t):
+    t = t.detach().double()
+    stats[name] = {"mean": t.mean().item(), "std": t.std().item(), "min": t.min().item(), "max": t.max().item()}
+
+
+torch.manual_seed(SEED)
+linear = nn.Linear(100, 2000)
+spread("linear weight", linear.weight)
+spread("linear bias", nn.Linear(4, 100000).bias)
+conv = nn.Conv2d(40, 400, 5, groups=4)
+spread("conv weight", conv.weight)
+spread("conv bias", nn.Conv2d(4, 50000, 1).bias)
+spread("embedding", nn.Embedding(1000, 200).weight)
+lstm = nn.LSTM(100, 200)
+spread("lstm weight_ih", lstm.weight_ih_l0)
+spread("lstm weight_hh", lstm.weight_hh_l0)
+attention = nn.MultiheadAttention(200, 4, add_bias_kv=True)
+spread("attention in_proj_weight", attention.in_proj_weight)
+spread("attention in_proj_bias", attention.in_proj_bias)
+spread("attention out_proj.weight", attention.out_proj.weight)
+spread("attention out_proj.bias", attention.out_proj.bias)
+spread("attention q_proj_weight", nn.MultiheadAttention(400, 4, kdim=100, vdim=50).q_proj_weight)
+spread("attention k_proj_weight", nn.MultiheadAttention(400, 4, kdim=100, vdim=50).k_proj_weight)
+w = torch.empty(300, 40, 3, 3)
+spread("kaiming_uniform", nn.init.kaiming_uniform_(w))
+spread("kaiming_normal fan_out", nn.init.kaiming_normal_(w, mode="fan_out", nonlinearity="relu"))
+spread("kaiming_normal tanh", nn.init.kaiming_normal_(w, nonlinearity="tanh"))
+spread("kaiming_normal selu", nn.init.kaiming_normal_(w, nonlinearity="selu"))
+spread("kaiming_normal linear", nn.init.kaiming_normal_(w, nonlinearity="linear"))
+spread("kaiming_normal slope", nn.init.kaiming_normal_(w, a=0.5))
+spread("xavier_uniform", nn.init.xavier_uniform_(w, gain=2.0))
+spread("xavier_normal", nn.init.xavier_normal_(w))
+spread("trunc_normal", nn.init.trunc_normal_(w, mean=0.5, std=2.0, a=-1.0, b=3.0))
+spread("orthogonal", nn.init.orthogonal_(w, gain=3.0))
+
+file = os.path.join(os.path.dirname(os.path.abspath(__file__)), "init.json")
+with open(file, "w") as f:
+    json.dump({"torch": torch.__version__, "seed": SEED, "stats": stats}, f, indent=1)
+    f.write("\n")
