@@ -289,7 +289,7 @@ func (t *Tensor) Roll(shifts []int, axes ...int) *Tensor {
 	if len(axes) == 0 && len(shifts) == 1 {
 		return t.Reshape(-1).Roll(shifts, 0).Reshape(t.Shape()...)
 	}
-	if len(shifts) != len(axes) {
+	if len(shifts) != len(axes) || len(shifts) == 0 {
 		Fail(op, "%d shifts for %d axes", len(shifts), len(axes))
 	}
 	if t.Dim() == 0 && len(axes) > 0 {

@@ -35,20 +35,19 @@ func (o operator) bind(place *tensor.Scope, input any, positional []any, keyword
 	positional = append([]any{input}, positional...)
 	known := map[string]bool{}
 	names := strings.Split(o.parameters, ", ")
-	variadic := strings.HasPrefix(names[len(names)-1], "*")
 	for i, p := range names {
 		name, def, optional := strings.Cut(p, "=")
-		if variadic && i == len(names)-1 {
-			name = name[1:]
+		name, variadic := strings.CutPrefix(name, "*")
+		known[name] = true
+		if variadic {
 			if v, ok := keywords[name]; ok {
 				a[name] = v
 			} else {
 				a[name] = spread(positional[min(i, len(positional)):])
+				positional = positional[:min(i, len(positional))]
 			}
-			known[name] = true
 			continue
 		}
-		known[name] = true
 		v, given := keywords[name]
 		switch {
 		case i < len(positional):
@@ -61,7 +60,7 @@ func (o operator) bind(place *tensor.Scope, input any, positional []any, keyword
 			cannot("%s without %s", o.name, name)
 		}
 	}
-	if !variadic && len(positional) > len(names) {
+	if len(positional) > len(names) {
 		cannot("%s has %d positional arguments, got %d", o.name, len(names), len(positional))
 	}
 	for name, v := range keywords {
@@ -210,4 +209,31 @@ func (a args) dtype(name string, def tensor.DType) tensor.DType {
 	return dt
 }
 
-func one(t *tensor.Tensor) []*tensor.Tensor { return []*tensor.Tensor{t} }
+// cast is a tensor in the dtype that the call asks for, if it does.
+func (a args) cast(name string) *tensor.Tensor {
+	x := a.tensor(name)
+	return x.To(a.dtype("dtype", x.DType()))
+}
+
+// scaled is a tensor times a number.
+func (a args) scaled(name, by string) *tensor.Tensor {
+	x := a.tensor(name)
+	if c := a.float(by); c != 1 {
+		return x.MulScalar(c)
+	}
+	return x
+}
+
+// numbers is the dtype that Python's numbers make a tensor of.
+func (a args) numbers(names ...string) tensor.DType {
+	dt := tensor.Bool
+	for _, name := range names {
+		switch a.values[name].(type) {
+		case float64:
+			dt = tensor.PromoteTypes(dt, tensor.Float32)
+		case int64:
+			dt = tensor.PromoteTypes(dt, tensor.Int64)
+		}
+	}
+	return dt
+}
