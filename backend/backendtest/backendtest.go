@@ -101,8 +101,18 @@ func (s *suite) summary() string {
 type bench struct {
 	*testing.T
 	*suite
-	bufs []backend.Buffer
-	rng  *rand.Rand
+	bufs     []backend.Buffer
+	rng      *rand.Rand
+	failures int
+}
+
+// Errorf ends the test when it has failed often enough to be understood.
+func (b *bench) Errorf(format string, args ...any) {
+	b.Helper()
+	b.T.Errorf(format, args...)
+	if b.failures++; b.failures == 10 {
+		b.Fatal("and so on")
+	}
 }
 
 func (s *suite) bench(t *testing.T) *bench {

@@ -31,8 +31,8 @@ var matmulCases = []struct {
 	{nil, 6, 7, 5, contiguous, repeatAll, repeatAll},
 	{nil, 64, 64, 64, contiguous, contiguous, contiguous},
 	{nil, 70, 100, 65, contiguous, transposed, transposed},
-	{nil, 257, 129, 300, contiguous, contiguous, contiguous},
-	{nil, 97, 200, 531, transposed, contiguous, transposed},
+	{nil, 257, 129, 60, contiguous, contiguous, contiguous},
+	{nil, 33, 50, 931, transposed, contiguous, transposed},
 	{nil, 1, 1000, 784, contiguous, contiguous, transposed},
 	{[]int{5}, 40, 30, 20, transposed, transposed, contiguous},
 }

@@ -2,6 +2,7 @@ package backendtest
 
 import (
 	"math"
+	"strings"
 
 	"github.com/descent-ml/descent/backend"
 )
@@ -90,6 +91,9 @@ func testNorm(b *bench) {
 		ran := false
 		for i, c := range normCases {
 			for j, l := range []layout{contiguous, channelsLast, transposed} {
+				if strings.HasPrefix(c.name, "large") && (j > 0 || d != backend.Float32) {
+					continue
+				}
 				vals := b.random(d, -2, 3, 997)
 				ran = b.norm(dev, d, c.x, c.mean, c.broadcast, l, denseLayouts[(i+j)%4], vals, j != 1) || ran
 			}
@@ -104,6 +108,9 @@ func testNorm(b *bench) {
 		ran := false
 		for i, c := range normCases {
 			for j, l := range []layout{contiguous, channelsLast, transposed, gapped} {
+				if strings.HasPrefix(c.name, "large") && (j > 0 || d != backend.Float32) {
+					continue
+				}
 				ran = b.normBackward(dev, d, c.x, c.mean, c.broadcast, l, denseLayouts[(i+j)%4], j) || ran
 			}
 		}
