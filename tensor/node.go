@@ -40,13 +40,32 @@ type Node struct {
 	saved    []savedVersion
 	modeless string // the layer that chose eval mode for want of a scope
 
-	in1  [3]*Tensor // storage for in and outs
-	out1 [1]*Tensor
+	in1    [3]*Tensor // storage for in, outs and saved
+	out1   [1]*Tensor
+	saved1 [1]savedVersion
 }
 
 type savedVersion struct {
 	input   int
 	version int64
+}
+
+// recorded is a result and its node: as each holds the other, one allocation
+// serves both.
+type recorded struct {
+	Tensor
+	own Node
+}
+
+// newResult is a tensor for the result of an op, with room for its node if the
+// op is to be recorded.
+func newResult(record bool) *Tensor {
+	if !record {
+		return new(Tensor)
+	}
+	r := new(recorded)
+	r.node = &r.own
+	return &r.Tensor
 }
 
 var nodeCount atomic.Uint64
@@ -57,8 +76,11 @@ func (t *Tensor) needsGrad() bool {
 }
 
 // recording reports whether an op with output y and inputs in is to be recorded.
-func recording(y *Tensor, in ...*Tensor) bool {
-	if y.scope != nil && y.scope.mode.NoGrad || !y.arr.DType.IsFloat() {
+func recording(y *Tensor, in ...*Tensor) bool { return tracked(y.scope, y.arr.DType, in...) }
+
+// tracked is recording for an output in s of dtype dt.
+func tracked(s *Scope, dt DType, in ...*Tensor) bool {
+	if s != nil && s.mode.NoGrad || !dt.IsFloat() {
 		return false
 	}
 	for _, x := range in {
@@ -71,11 +93,16 @@ func recording(y *Tensor, in ...*Tensor) bool {
 
 // newNode makes y the first output of a node; the caller has asked recording.
 func newNode(op string, y *Tensor, in ...*Tensor) *Node {
-	n := &Node{op: op, id: nodeCount.Add(1)}
+	n := y.node // the room that newResult made
+	if n == nil || n.id != 0 {
+		n = new(Node)
+		y.node = n
+	}
+	n.op, n.id = op, nodeCount.Add(1)
 	n.in = append(n.in1[:0], in...)
 	n.out1[0] = y
 	n.outs = n.out1[:]
-	y.node, y.index = n, 0
+	n.saved = n.saved1[:0]
 	return n
 }
 
@@ -148,9 +175,10 @@ func passOn(g *Tensor) *Tensor { return g }
 // unary computes an elementwise op of one input.
 func unary(op string, code backend.UnaryOp, x *Tensor, p backend.Scalars, grad formula1) *Tensor {
 	x.use(op)
-	y := emptyLike(op, x.scope, x.DType(), x)
+	record := tracked(x.scope, x.arr.DType, x)
+	y := newResult(record).like(op, x.scope, x.arr.DType, x)
 	check(op, x.dev.Unary(code, y.arr, x.arr, backend.Params{Scalars: p}))
-	if recording(y, x) {
+	if record {
 		n := newNode(op, y, x)
 		n.one = grad
 		n.save()
@@ -181,28 +209,29 @@ func binary(op string, code backend.BinaryOp, x, y *Tensor, p backend.Scalars, g
 
 func elementwise2(op string, code backend.BinaryOp, dt DType, x, y *Tensor, p backend.Scalars, gx, gy formula2) *Tensor {
 	s := place2(op, x, y)
-	var out *Tensor
 	xa, ya := x.arr, y.arr
+	record := tracked(s, dt, x, y)
+	out := newResult(record)
 	if sameShape(xa.Shape, ya.Shape) {
 		like := x
 		if !dense(xa) && dense(ya) {
 			like = y
 		}
-		out = emptyLike(op, s, dt, like)
+		out.like(op, s, dt, like)
 	} else {
 		shape := broadcastShapes(op, xa.Shape, ya.Shape)
 		switch {
 		case sameShape(shape, xa.Shape):
-			out = emptyLike(op, s, dt, x)
+			out.like(op, s, dt, x)
 		case sameShape(shape, ya.Shape):
-			out = emptyLike(op, s, dt, y)
+			out.like(op, s, dt, y)
 		default:
-			out = empty(op, x.dev, s, dt, shape)
+			out.shaped(op, x.dev, s, dt, shape)
 		}
 		xa, ya = expandArray(xa, shape), expandArray(ya, shape)
 	}
 	check(op, x.dev.Binary(code, out.arr, xa, ya, backend.Params{Scalars: p}))
-	if recording(out, x, y) {
+	if record {
 		n := newNode(op, out, x, y)
 		n.two = [2]formula2{gx, gy}
 		n.save()

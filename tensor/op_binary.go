@@ -34,13 +34,14 @@ func scalarOp(op string, code backend.BinaryOp, t *Tensor, c float64, first bool
 	if code >= backend.Eq && code <= backend.LogicalXor {
 		dt = Bool
 	}
-	y := emptyLike(op, x.scope, dt, x)
+	record := tracked(x.scope, dt, x)
+	y := newResult(record).like(op, x.scope, dt, x)
 	if first {
 		check(op, x.dev.Binary(code, y.arr, backend.Array{}, x.arr, p))
 	} else {
 		check(op, x.dev.Binary(code, y.arr, x.arr, backend.Array{}, p))
 	}
-	if recording(y, x) {
+	if record {
 		n := newNode(op, y, x)
 		n.one = grad
 		n.save()

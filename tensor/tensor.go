@@ -144,26 +144,29 @@ func resolveAxis(op string, a, rank int) int {
 
 // empty makes a tensor with undefined contents, row-major, in s.
 func empty(op string, dev backend.Device, s *Scope, dt DType, shape []int) *Tensor {
-	t := &Tensor{dev: dev, scope: s}
-	t.setShape(shape, nil)
-	n := 1
-	for i := len(shape) - 1; i >= 0; i-- {
-		t.arr.Strides[i] = n
-		n *= shape[i]
-	}
-	t.init(op, dt, n)
-	return t
+	return new(Tensor).shaped(op, dev, s, dt, shape)
 }
 
 // emptyLike is empty with the memory order of x, if x is dense, so that
 // channels-last survives.
 func emptyLike(op string, s *Scope, dt DType, x *Tensor) *Tensor {
-	t := &Tensor{dev: x.dev, scope: s}
-	n := x.arr.Size()
+	return new(Tensor).like(op, s, dt, x)
+}
+
+// shaped makes t what empty returns.
+func (t *Tensor) shaped(op string, dev backend.Device, s *Scope, dt DType, shape []int) *Tensor {
+	t.dev, t.scope = dev, s
+	t.setShape(shape, nil)
+	t.init(op, dt, rowMajor(shape, t.arr.Strides))
+	return t
+}
+
+// like makes t what emptyLike returns.
+func (t *Tensor) like(op string, s *Scope, dt DType, x *Tensor) *Tensor {
+	t.dev, t.scope = x.dev, s
 	t.setShape(x.arr.Shape, x.arr.Strides)
-	if !x.arr.IsContiguous() && !denseOrder(t.arr.Shape, t.arr.Strides, t.arr.Strides) || n == 0 {
-		rowMajor(t.arr.Shape, t.arr.Strides)
-	} else if x.arr.IsContiguous() {
+	n := x.arr.Size()
+	if x.arr.IsContiguous() || n == 0 || !denseOrder(t.arr.Shape, t.arr.Strides, t.arr.Strides) {
 		rowMajor(t.arr.Shape, t.arr.Strides)
 	}
 	t.init(op, dt, n)
@@ -210,13 +213,14 @@ func (t *Tensor) Detach() *Tensor {
 	return t.view(t.scope, t.arr)
 }
 
-// rowMajor writes the strides of a dense row-major array.
-func rowMajor(shape, strides []int) {
+// rowMajor writes the strides of a dense row-major array and returns its size.
+func rowMajor(shape, strides []int) int {
 	n := 1
 	for i := len(shape) - 1; i >= 0; i-- {
 		strides[i] = n
 		n *= shape[i]
 	}
+	return n
 }
 
 // denseOrder reports whether an array is dense in some order of its axes, and
