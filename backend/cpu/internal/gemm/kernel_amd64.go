@@ -14,21 +14,33 @@ func avx2Float32(args *kernelArgs)
 //go:noescape
 func avx2Float64(args *kernelArgs)
 
+//go:noescape
+func avx512Float32(args *kernelArgs)
+
+//go:noescape
+func avx512Float64(args *kernelArgs)
+
 // kernels32 returns the kernels that run here, the fastest first.
 func kernels32() []kernel {
-	var k []kernel
+	k := plainKernels[float32]()
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
-		k = append(k, kernel{name: "avx2", mr: 6, nr: 16, kc: 320, copies: true, run: avx2Float32})
+		k = append([]kernel{{name: "avx2", mr: 6, nr: 16, kc: 320, copies: true, run: avx2Float32}}, k...)
 	}
-	return append(k, plainKernels[float32]()...)
+	if cpu.X86.HasAVX512F {
+		k = append([]kernel{{name: "avx512", mr: 12, nr: 32, kc: 192, copies: true, run: avx512Float32}}, k...)
+	}
+	return k
 }
 
 func kernels64() []kernel {
-	var k []kernel
+	k := plainKernels[float64]()
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
-		k = append(k, kernel{name: "avx2", mr: 6, nr: 8, kc: 320, copies: true, run: avx2Float64})
+		k = append([]kernel{{name: "avx2", mr: 6, nr: 8, kc: 320, copies: true, run: avx2Float64}}, k...)
 	}
-	return append(k, plainKernels[float64]()...)
+	if cpu.X86.HasAVX512F {
+		k = append([]kernel{{name: "avx512", mr: 12, nr: 16, kc: 192, copies: true, run: avx512Float64}}, k...)
+	}
+	return k
 }
 
 //go:noescape
