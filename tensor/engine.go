@@ -12,8 +12,17 @@ type Back struct {
 	e *engine
 }
 
-// In returns input i, as a tensor whose results the pass can free.
-func (b *Back) In(i int) *Tensor { return b.e.handle(b.n.in[i]) }
+// In returns input i, as a tensor whose results the pass can free. It panics if
+// the input is a parameter that has changed since.
+func (b *Back) In(i int) *Tensor {
+	x := b.n.in[i]
+	for _, s := range b.n.saved {
+		if s.input == i && x.blk.version.Load() != s.version {
+			Fail("backward", "%s was changed after %s had used it: run backward before the optimizer's step, or compute the loss again", x.leafName(), b.n.op)
+		}
+	}
+	return b.e.handle(x)
+}
 
 // Out returns output i.
 func (b *Back) Out(i int) *Tensor { return b.e.handle(b.n.outs[i]) }
@@ -241,11 +250,6 @@ func (e *engine) step(b *Back, p *pending) {
 	if n.modeless != "" {
 		Fail("backward", "%s ran without a scope and therefore in eval mode; compute the loss from a batch of loader.Batches, or from tensors of a scope (nn.Eval says that eval mode is meant)", n.modeless)
 	}
-	for _, s := range n.saved {
-		if x := n.in[s.input]; x.blk.version.Load() != s.version {
-			Fail("backward", "%s was changed after %s had used it: run backward before the optimizer's step, or compute the loss again", x.leafName(), n.op)
-		}
-	}
 	switch {
 	case n.joint != nil:
 		gs := n.joint(b, p.g)
@@ -273,7 +277,10 @@ func (e *engine) step(b *Back, p *pending) {
 			e.arrived(x)
 		}
 	case n.each == nil:
-		x, y := b.In(0), b.In(1)
+		var x, y *Tensor
+		if !n.valueFree {
+			x, y = b.In(0), b.In(1)
+		}
 		for i, f := range n.two {
 			e.formula(n, i, f != nil, func() *Tensor { return f(p.g[0], x, y) })
 		}

@@ -37,8 +37,9 @@ type Node struct {
 	// many slices of one tensor then share one buffer.
 	into func(whole *Tensor) *Tensor
 
-	saved    []savedVersion
-	modeless string // the layer that chose eval mode for want of a scope
+	saved     []savedVersion
+	valueFree bool   // two use no values, only the gradient
+	modeless  string // the layer that chose eval mode for want of a scope
 
 	in1    [3]*Tensor // storage for in, outs and saved
 	out1   [1]*Tensor

@@ -92,7 +92,18 @@ func (t *Tensor) numeric(op string) *Tensor {
 }
 
 // Add is t + y; of bool, or.
-func (t *Tensor) Add(y *Tensor) *Tensor { return binary("add", backend.Add, t, y, none, giveX, giveX) }
+func (t *Tensor) Add(y *Tensor) *Tensor {
+	return valueFree(binary("add", backend.Add, t, y, none, giveX, giveX))
+}
+
+// valueFree says that the formulas of the op that made y look at the gradient
+// alone: its operands may change, or be freed, before the backward pass.
+func valueFree(y *Tensor) *Tensor {
+	if y.node != nil {
+		y.node.valueFree, y.node.saved = true, nil
+	}
+	return y
+}
 
 // giveX passes the gradient on as it is, giveNeg with the other sign.
 func giveX(g, _, _ *Tensor) *Tensor   { return g }
@@ -101,7 +112,7 @@ func giveNeg(g, _, _ *Tensor) *Tensor { return g.Neg() }
 // Sub is t - y.
 func (t *Tensor) Sub(y *Tensor) *Tensor {
 	noBool("sub", t, y)
-	return binary("sub", backend.Sub, t, y, none, giveX, giveNeg)
+	return valueFree(binary("sub", backend.Sub, t, y, none, giveX, giveNeg))
 }
 
 // Mul is t·y element by element; of bool, and. MatMul is the matrix product.
