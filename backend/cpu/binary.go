@@ -14,10 +14,10 @@ func (d *Device) Binary(op backend.BinaryOp, out, x, y backend.Array, p backend.
 }
 
 var binary = [backend.NumBinary]entry{
-	backend.Add:        {f32: vec2(vec.Add), f64: each2(add[float64]), i64: each2(add[int64]), bools: true, xs: vec.AddScalar, sx: vec.AddScalar},
-	backend.Sub:        {f32: vec2(vec.Sub), f64: each2(sub[float64]), i64: each2(sub[int64]), xs: subScalar, sx: vec.RSubScalar},
-	backend.Mul:        {f32: vec2(vec.Mul), f64: each2(mul[float64]), i64: each2(mul[int64]), bools: true, xs: vec.MulScalar, sx: vec.MulScalar},
-	backend.Div:        {f32: vec2(vec.Div), f64: each2(func(x, y float64) float64 { return x / y }), xs: vec.DivScalar, sx: vec.RDivScalar},
+	backend.Add:        {f32: vec2(vec.Add), f64: addAll[float64], i64: addAll[int64], bools: true, xs: vec.AddScalar, sx: vec.AddScalar},
+	backend.Sub:        {f32: vec2(vec.Sub), f64: subAll[float64], i64: subAll[int64], xs: subScalar, sx: vec.RSubScalar},
+	backend.Mul:        {f32: vec2(vec.Mul), f64: mulAll[float64], i64: mulAll[int64], bools: true, xs: vec.MulScalar, sx: vec.MulScalar},
+	backend.Div:        {f32: vec2(vec.Div), f64: divAll, xs: vec.DivScalar, sx: vec.RDivScalar},
 	backend.FloorDiv:   {f64: each2(floorDiv), i64: each2(floorDivInt), check: divisor},
 	backend.TruncDiv:   {f32: each2(truncDiv[float32]), f64: each2(truncDiv[float64]), i64: each2(truncDivInt), check: divisor},
 	backend.Remainder:  {f64: each2(remainder), i64: each2(remainderInt), check: divisor},
@@ -55,7 +55,6 @@ var binary = [backend.NumBinary]entry{
 func subScalar(dst, x []float32, s float32) { vec.AddScalar(dst, x, -s) }
 
 func add[T signed](x, y T) T     { return x + y }
-func sub[T signed](x, y T) T     { return x - y }
 func mul[T signed](x, y T) T     { return x * y }
 func maximum[T signed](x, y T) T { return max(x, y) }
 func minimum[T signed](x, y T) T { return min(x, y) }
@@ -68,6 +67,37 @@ func ge[T signed](x, y T) bool   { return x >= y }
 func and[T signed](x, y T) bool  { return x != 0 && y != 0 }
 func or[T signed](x, y T) bool   { return x != 0 || y != 0 }
 func xor[T signed](x, y T) bool  { return (x != 0) != (y != 0) }
+
+// The four kernels below are loops of their own, as calls for each element would
+// cost several times the arithmetic.
+
+func addAll[C signed](dst []C, in [3][]C, _ backend.Scalars) {
+	x, y := in[0][:len(dst)], in[1][:len(dst)]
+	for i := range dst {
+		dst[i] = x[i] + y[i]
+	}
+}
+
+func subAll[C signed](dst []C, in [3][]C, _ backend.Scalars) {
+	x, y := in[0][:len(dst)], in[1][:len(dst)]
+	for i := range dst {
+		dst[i] = x[i] - y[i]
+	}
+}
+
+func mulAll[C signed](dst []C, in [3][]C, _ backend.Scalars) {
+	x, y := in[0][:len(dst)], in[1][:len(dst)]
+	for i := range dst {
+		dst[i] = x[i] * y[i]
+	}
+}
+
+func divAll(dst []float64, in [3][]float64, _ backend.Scalars) {
+	x, y := in[0][:len(dst)], in[1][:len(dst)]
+	for i := range dst {
+		dst[i] = x[i] / y[i]
+	}
+}
 
 // truncDiv rounds the quotient to T first, as PyTorch does.
 func truncDiv[T float32 | float64](x, y T) T { return T(math.Trunc(float64(x / y))) }

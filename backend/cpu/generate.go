@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"math"
 	"unsafe"
 
 	"github.com/descent-ml/descent/backend"
@@ -18,7 +19,7 @@ var generators = [backend.NumGenerate]struct {
 	f64 generator[float64] // float64, and without f32 all floats
 	i64 generator[int64]
 }{
-	backend.Fill:      {f64: fillFloat, i64: fillInt},
+	backend.Fill:      {f32: fillFloat[float32], f64: fillFloat[float64], i64: fillInt},
 	backend.Arange:    {f64: arangeFloat, i64: arangeInt},
 	backend.Uniform:   {f32: uniform32, f64: uniform64},
 	backend.Normal:    {f32: normal32, f64: normal64},
@@ -48,28 +49,42 @@ func (d *Device) Generate(op backend.GenerateOp, out backend.Array, p backend.Pa
 }
 
 func generate[C compute](out *backend.Array, c *codec[C], g generator[C], p backend.Scalars) {
-	s := new(space)
+	var s space
 	s.rowMajor(out)
-	parallel.For(s.size, grainGenerate, func(lo, hi int) {
-		o := &s.ops[0]
-		if direct(o, c, false) {
-			g(unsafe.Slice((*C)(unsafe.Add(o.ptr, lo*o.dtype.Size())), hi-lo), lo, p)
-			return
-		}
-		buf := c.get()
-		defer c.put(buf)
-		at := s.at(lo)
-		for ; lo < hi; lo += blockLen {
-			dst := buf[0][:min(blockLen, hi-lo)]
-			g(dst, lo, p)
-			scatter(s, o, c, at, dst)
-			s.advance(&at, len(dst))
-		}
-	})
+	if s.size <= grainGenerate {
+		generateRange(&s, c, g, p, 0, s.size)
+		return
+	}
+	t := s
+	parallel.For(t.size, grainGenerate, func(lo, hi int) { generateRange(&t, c, g, p, lo, hi) })
 }
 
-func fillFloat(dst []float64, _ int, p backend.Scalars) { fill(dst, p.A) }
-func fillInt(dst []int64, _ int, p backend.Scalars)     { fill(dst, p.N) }
+func generateRange[C compute](s *space, c *codec[C], g generator[C], p backend.Scalars, lo, hi int) {
+	o := &s.ops[0]
+	if direct(o, c, false) {
+		g(unsafe.Slice((*C)(unsafe.Add(o.ptr, lo*o.dtype.Size())), hi-lo), lo, p)
+		return
+	}
+	buf := c.get()
+	defer c.put(buf)
+	at := s.at(lo)
+	for ; lo < hi; lo += blockLen {
+		dst := buf[0][:min(blockLen, hi-lo)]
+		g(dst, lo, p)
+		scatter(s, o, c, at, dst)
+		s.advance(&at, len(dst))
+	}
+}
+
+func fillFloat[C float32 | float64](dst []C, _ int, p backend.Scalars) {
+	if p.A == 0 && !math.Signbit(p.A) {
+		clear(dst)
+		return
+	}
+	fill(dst, C(p.A))
+}
+
+func fillInt(dst []int64, _ int, p backend.Scalars) { fill(dst, p.N) }
 
 func arangeFloat(dst []float64, i int, p backend.Scalars) {
 	for j := range dst {

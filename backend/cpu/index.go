@@ -124,7 +124,15 @@ func (d *Device) Scatter(op backend.ScatterOp, out, index, src backend.Array, ax
 
 func checkIndex(index *backend.Array, size int) error {
 	var s space
-	s.walk(index)
+	var shape [32]int
+	once := *index // what is broadcast is read once
+	once.Shape = append(shape[:0], index.Shape...)
+	for i, stride := range index.Strides {
+		if stride == 0 {
+			once.Shape[i] = 1
+		}
+	}
+	s.walk(&once)
 	buf := codecInt.get()
 	defer codecInt.put(buf)
 	var at position
@@ -165,6 +173,7 @@ func scatterAlong[C compute](c *codec[C], join func(acc, x []C), out, index, src
 		if !byRow {
 			step = 1
 		}
+		plain := src.DType == c.native && out.DType == c.native && (ss == 1 && so == 1 || step == 1)
 		var at position
 		for range rows {
 			for j := lo; j < hi; j += step {
@@ -172,6 +181,10 @@ func scatterAlong[C compute](c *codec[C], join func(acc, x []C), out, index, src
 				i := *(*int64)(unsafe.Add(ix.ptr, (s.offset(ix, &at)+j*si)*8))
 				x := unsafe.Add(from.ptr, (s.offset(from, &at)+j*ss)*sizeS)
 				y := unsafe.Add(to.ptr, (s.offset(to, &at)+int(i)*stride+j*so)*sizeO)
+				if join != nil && plain {
+					join(unsafe.Slice((*C)(y), n), unsafe.Slice((*C)(x), n))
+					continue
+				}
 				load(buf[0][:n], x, ss)
 				if join != nil {
 					loadOut(buf[1][:n], y, so)

@@ -25,11 +25,13 @@ func (d *Device) OptimizerStep(op backend.OptimizerOp, params, grads []backend.A
 	}
 	// A piece is a part of one parameter.
 	type piece struct{ param, lo, hi int }
-	var pieces []piece
 	total := 0
 	for i := range params {
+		total += params[i].Size()
+	}
+	pieces := make([]piece, 0, total/grainOptimizer+len(params))
+	for i := range params {
 		n := params[i].Size()
-		total += n
 		for lo := 0; lo < n; lo += grainOptimizer {
 			pieces = append(pieces, piece{i, lo, min(lo+grainOptimizer, n)})
 		}

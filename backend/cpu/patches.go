@@ -29,26 +29,101 @@ func (q *patches[T]) columns() int { return q.th.n * q.tw.n * q.channels }
 // apart: a gemm.PackFunc.
 func (q *patches[T]) pack(dst []T, ld, row, rows, col, cols int) {
 	n, oh, ow := row/(q.outH*q.outW), row/q.outW%q.outH, row%q.outW
+	narrow := col%q.channels+cols <= q.channels // all columns belong to one tap
+	var offsets [64]int
+	short := q.tw.n*q.channels <= 8 && cols <= len(offsets) // many taps, each with little to copy
+	if short {
+		q.offsets(offsets[:cols], col)
+	}
+	for rows > 0 {
+		// The pixels of one line of the output.
+		count := min(rows, q.outW-ow)
+		switch {
+		case narrow:
+			q.packTap(dst, ld, n, oh, ow, count, col, cols)
+		case short && q.inside(oh, &q.th, q.height):
+			q.packShort(dst, ld, n, oh, ow, count, col, offsets[:cols])
+		default:
+			for i := range count {
+				q.packPixel(dst[i*ld:][:cols], n, oh, ow+i, col)
+			}
+		}
+		if rows -= count; rows == 0 {
+			return
+		}
+		dst = dst[count*ld:]
+		ow = 0
+		if oh++; oh == q.outH {
+			oh = 0
+			n++
+		}
+	}
+}
+
+// inside reports whether all taps of output o lie in an input of that size.
+func (q *patches[T]) inside(o int, t *taps, size int) bool {
+	first := o*t.step + t.at
+	return first >= 0 && first+(t.n-1)*t.gap < size
+}
+
+// offsets are where columns col, col+1, … lie from a pixel's first tap.
+func (q *patches[T]) offsets(dst []int, col int) {
+	for i := range dst {
+		c, tap := (col+i)%q.channels, (col+i)/q.channels
+		dst[i] = tap/q.tw.n*q.th.gap*q.h + tap%q.tw.n*q.tw.gap*q.w + c
+	}
+}
+
+// packShort packs count pixels of a line whose taps are inside in h.
+func (q *patches[T]) packShort(dst []T, ld, n, oh, ow, count, col int, offsets []int) {
+	line := n*q.n + (oh*q.th.step+q.th.at)*q.h
+	for i := range count {
+		to := dst[i*ld:][:len(offsets)]
+		if !q.inside(ow+i, &q.tw, q.width) {
+			q.packPixel(to, n, oh, ow+i, col)
+			continue
+		}
+		from := q.data[line+((ow+i)*q.tw.step+q.tw.at)*q.w:]
+		for j, at := range offsets {
+			to[j] = from[at]
+		}
+	}
+}
+
+// packTap packs count pixels of a line, of which all columns belong to one tap.
+func (q *patches[T]) packTap(dst []T, ld, n, oh, ow, count, col, cols int) {
+	tap := col / q.channels
+	h := oh*q.th.step + q.th.at + tap/q.tw.n*q.th.gap
+	w := ow*q.tw.step + q.tw.at + tap%q.tw.n*q.tw.gap
+	at := n*q.n + h*q.h + w*q.w + col%q.channels
+	for i := range count {
+		to := dst[i*ld:][:cols]
+		switch {
+		case uint(h) >= uint(q.height) || uint(w) >= uint(q.width):
+			clear(to)
+		case cols == 16:
+			*(*[16]T)(to) = [16]T(q.data[at:])
+		default:
+			copy(to, q.data[at:])
+		}
+		w += q.tw.step
+		at += q.tw.step * q.w
+	}
+}
+
+// packPixel packs the columns from col on of one pixel.
+func (q *patches[T]) packPixel(dst []T, n, oh, ow, col int) {
 	span := q.tw.n * q.channels // columns of one kh
-	firstTap, end := col/span, col+cols
-	for r := range rows {
-		line := dst[r*ld : r*ld+cols]
-		for t := firstTap; t*span < end; t++ {
-			lo, hi := max(col, t*span), min(end, (t+1)*span)
-			part := line[lo-col : hi-col]
-			if h := oh*q.th.step + q.th.at + t*q.th.gap; uint(h) < uint(q.height) {
-				q.row(part, q.data[n*q.n+h*q.h:], ow*q.tw.step+q.tw.at, lo-t*span)
-			} else {
-				clear(part)
-			}
+	for len(dst) > 0 {
+		t := col / span
+		count := min((t+1)*span-col, len(dst))
+		if h := oh*q.th.step + q.th.at + t*q.th.gap; uint(h) < uint(q.height) {
+			q.row(dst[:count], q.data[n*q.n+h*q.h:], ow*q.tw.step+q.tw.at, col-t*span)
+		} else {
+			clear(dst[:count])
 		}
-		if ow++; ow == q.outW {
-			ow = 0
-			if oh++; oh == q.outH {
-				oh = 0
-				n++
-			}
-		}
+		dst = dst[count:]
+		col += count
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/descent-ml/descent/backend"
 	"github.com/descent-ml/descent/backend/cpu/internal/parallel"
+	"github.com/descent-ml/descent/backend/cpu/internal/vec"
 )
 
 // Pool pools the planes of [N, C, H, W], in any strides.
@@ -179,22 +180,21 @@ func takeLarger[T float32 | float64](best []T, at []int32, x []T, stride int, po
 	}
 }
 
-// takeLarger32 has no branches, which on real data go either way.
+// takeLarger32 chooses positions without branches, which on real data go either
+// way, and values with vectors.
 func takeLarger32(best []float32, at []int32, x []float32, pos int32) {
 	x, at = x[:len(best)], at[:len(best)]
 	for i, v := range x {
-		var larger, nan int32
+		p := at[i]
 		if v > best[i] {
-			larger = 1
+			p = pos
 		}
 		if v != v {
-			nan = 1
+			p = pos
 		}
-		take := -(larger | nan)
-		old, now := int32(math.Float32bits(best[i])), int32(math.Float32bits(v))
-		best[i] = math.Float32frombits(uint32(old ^ (old^now)&take))
-		at[i] ^= (at[i] ^ pos) & take
+		at[i] = p
 	}
+	vec.Max(best, best, x)
 }
 
 // divisor is PyTorch's: with padding counted, windows still end at the padded

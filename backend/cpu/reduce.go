@@ -127,10 +127,23 @@ type reduction[C compute] struct {
 // reduce folds x into out; with a centre, of out's shape, it folds the squares
 // of the distances from it.
 func reduce[C compute](d *Device, f *fold[C], c *codec[C], out, x, centre *backend.Array) error {
-	var r reduction[C]
 	if out.Size() == 0 {
 		return nil
 	}
+	if n, ok := denseSize(x); ok && n <= reduceChunk && n > 0 && centre == nil && x.DType == c.native && out.Size() == 1 {
+		var o operand
+		o.point(x)
+		acc := c.get()
+		defer c.put(acc)
+		acc[0][0] = f.row(unsafe.Slice((*C)(o.ptr), n))
+		if f.end != nil {
+			f.end(acc[0][:1], n)
+		}
+		o.point(out)
+		c.store[out.DType](o.ptr, 1, acc[0][:1])
+		return nil
+	}
+	var r reduction[C]
 	r.fold, r.codec = f, c
 	if centre == nil {
 		split(&r.kept, &r.reduced, false, x, out)
@@ -312,6 +325,12 @@ func (r *reduction[C]) foldCols(first, lo, hi int, acc []C, buf *blocks[C]) {
 	if r.centred {
 		gather(k, &k.ops[2], r.codec, from, about)
 	}
+	if straight && e.rank == 1 && e.ops[0].strides[0] == len(acc) {
+		// The rows follow each other: several are one long row.
+		o.ptr = unsafe.Add(base, k.offset(&o, &from)*size)
+		r.foldRows(unsafe.Slice((*C)(o.ptr), hi*len(acc))[lo*len(acc):], acc, about, buf)
+		return
+	}
 	for lo < hi {
 		n := min(reduceGroup, hi-lo)
 		fill(group, r.init)
@@ -332,6 +351,35 @@ func (r *reduction[C]) foldCols(first, lo, hi int, acc []C, buf *blocks[C]) {
 		}
 		r.cols(acc, group)
 		lo += n
+	}
+}
+
+// foldRows folds the rows of x, each of acc's length, into acc.
+func (r *reduction[C]) foldRows(x, acc, about []C, buf *blocks[C]) {
+	n := len(acc)
+	wide := blockLen / n * n
+	group, sum, squares := buf[1][:wide], buf[2][:wide], buf[0][:wide]
+	for i := n; i < wide; i += n {
+		copy(buf[3][i:wide], about)
+	}
+	about = buf[3][:wide]
+	fill(sum, r.init)
+	for len(x) > 0 {
+		fill(group, r.init)
+		for i := 0; i < reduceGroup && len(x) > 0; i++ {
+			m := min(wide, len(x))
+			part := x[:m]
+			if r.centred {
+				squaresAboutEach(squares[:m], part, about)
+				part = squares[:m]
+			}
+			r.cols(group[:m], part)
+			x = x[m:]
+		}
+		r.cols(sum, group)
+	}
+	for ; len(sum) > 0; sum = sum[n:] {
+		r.cols(acc, sum[:n])
 	}
 }
 
