@@ -28,15 +28,15 @@ func multiply[T Float](p problem[T], batch []BatchDim) {
 	j.problem, j.batch, j.count = p, batch, count
 	j.orient()
 	j.plan(parallel.Threads())
-	tiles := count * j.gm * j.gn
-	if 2*p.m*p.n*p.k*count < inlineFlops {
+	tiles, flops := count*j.gm*j.gn, 2*p.m*p.n*p.k*count
+	if flops < inlineFlops {
 		j.tiles(0, tiles)
 		return
 	}
 	if j.shared != nil {
 		parallel.Tasks(len(j.shared)/j.panelBlock(), j.packShared)
 	}
-	parallel.For(tiles, max(1, taskFlops*tiles/(2*p.m*p.n*p.k*count+1)), j.run)
+	parallel.For(tiles, taskFlops*tiles/flops, j.run)
 }
 
 // check panics on a view that leaves its data, at any point of the batch, and on a bias of another length.
@@ -172,9 +172,8 @@ func (j *job[T]) plan(threads int) {
 	blocks := (max(j.k, 1) + j.e.kc - 1) / j.e.kc
 	j.kc = roundUp((max(j.k, 1)+blocks-1)/blocks, 8)
 
-	want := 1
+	want, flops := 1, 2*j.m*j.n*j.k*j.count
 	if threads > 1 {
-		flops := 2 * j.m * j.n * j.k * j.count
 		want = min(4*threads, flops/tileFlops)
 		if want < threads {
 			want = min(threads, flops/(inlineFlops/2))
@@ -198,8 +197,11 @@ func (j *job[T]) plan(threads int) {
 	j.tm, j.tn = (rowPanels-1)/j.gm*mr+mr, (colPanels-1)/j.gn*nr+nr
 	j.gm, j.gn = (j.m-1)/j.tm+1, (j.n-1)/j.tn+1
 
+	if flops < inlineFlops {
+		return
+	}
 	size := roundUp(j.k, j.kc) * colPanels * nr
-	if len(j.batch) == 0 && j.gm > 1 && !j.unitB() && !j.dots && size*int(unsafe.Sizeof(T(0))) <= shareBytes && j.k > 0 {
+	if len(j.batch) == 0 && j.gm > 1 && !j.unitB() && !j.dots && size*int(unsafe.Sizeof(T(0))) <= shareBytes {
 		j.sharedBuf = grow(j.sharedBuf, size)
 		j.shared = j.sharedBuf[:size]
 	}

@@ -50,9 +50,10 @@ func engineOf[T Float]() *engine[T] {
 }
 
 // plainKernel is the kernel of machines without assembly: 4×4 in registers. The race detector, which does not watch
-// assembly either, would slow it twentyfold.
+// assembly either, and the pointer checks that come with it would slow it twentyfold.
 //
 //go:norace
+//go:nocheckptr
 func plainKernel[T Float](x *kernelArgs) {
 	const mr, nr = 4, 4
 	at := func(p unsafe.Pointer, off int) *T { return (*T)(unsafe.Add(p, off)) }
