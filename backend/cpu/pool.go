@@ -143,27 +143,55 @@ func maxPool[T float32 | float64](out *planes[T], idx *planes[int64], x *planes[
 		h0, hLo, hHi := window(oh, x.height, p.Kernel[0], p.Stride[0], p.Padding[0], p.Dilation[0])
 		for ow := range out.width {
 			w0, wLo, wHi := window(ow, x.width, p.Kernel[1], p.Stride[1], p.Padding[1], p.Dilation[1])
-			fill(best, T(math.Inf(-1)))
-			fill(at, int32((h0+hLo*p.Dilation[0])*x.width+w0+wLo*p.Dilation[1]))
+			first := true
 			for kh := hLo; kh < hHi; kh++ {
 				h := h0 + kh*p.Dilation[0]
 				for kw := wLo; kw < wHi; kw++ {
 					w := w0 + kw*p.Dilation[1]
 					pos := int32(h*x.width + w)
-					takeLarger(best, at, x.data[n*x.n+c*x.c+h*x.h+w*x.w:], x.c, pos)
+					from := x.data[n*x.n+c*x.c+h*x.h+w*x.w:]
+					if first {
+						first = false
+						read(best, from, x.c)
+						fill(at, pos)
+					} else {
+						takeLarger(best, at, from, x.c, pos)
+					}
 				}
 			}
-			to := n*out.n + c*out.c + oh*out.h + ow*out.w
-			for i, v := range best {
-				out.data[to+i*out.c] = v
+			if first { // a window in the padding
+				fill(best, T(math.Inf(-1)))
+				fill(at, int32((h0+hLo*p.Dilation[0])*x.width+w0+wLo*p.Dilation[1]))
 			}
+			write(out.data[n*out.n+c*out.c+oh*out.h+ow*out.w:], out.c, best)
 			if idx.data != nil {
-				to := n*idx.n + c*idx.c + oh*idx.h + ow*idx.w
-				for i, v := range at {
-					idx.data[to+i*idx.c] = int64(v)
-				}
+				write(idx.data[n*idx.n+c*idx.c+oh*idx.h+ow*idx.w:], idx.c, at)
 			}
 		}
+	}
+}
+
+// read loads elements that are stride apart, write stores them.
+func read[T float32 | float64](dst, src []T, stride int) {
+	if stride == 1 {
+		copy(dst, src)
+		return
+	}
+	for i := range dst {
+		dst[i] = src[i*stride]
+	}
+}
+
+func write[T, S float32 | float64 | int64 | int32](dst []T, stride int, src []S) {
+	if stride == 1 {
+		dst = dst[:len(src)]
+		for i, v := range src {
+			dst[i] = T(v)
+		}
+		return
+	}
+	for i, v := range src {
+		dst[i*stride] = T(v)
 	}
 }
 
