@@ -18,6 +18,9 @@ func testSort(b *bench) {
 		for _, shape := range [][]int{{1}, {37}, {5, 7}, {3, 1, 4}, {2, 3, 4, 5}, {0}, {2, 0, 3}, {3, 300}, {300, 3}} {
 			for axis := range shape {
 				for i, in := range []layout{contiguous, transposed, channelsLast, gapped, repeatFirst, repeatLast} {
+					if (backend.Array{Shape: shape}).Size() > 500 && (d != backend.Float32 || i > 2) {
+						continue
+					}
 					k := shape[axis]
 					if i%2 == 1 {
 						k = (k + 1) / 2

@@ -223,7 +223,7 @@ func (b *bench) reduceCases(op backend.ReduceOp, d backend.DType) (ran bool) {
 			}
 		}
 	}
-	if d == backend.Float32 || op == backend.Sum && (d == backend.Float64 || d == backend.BFloat16 || d == backend.Int32) {
+	if d == backend.Float32 && (!racing || op%3 == 0) || op == backend.Sum && !racing && (d == backend.Float64 || d == backend.BFloat16 || d == backend.Int32) {
 		vals := b.random(d, 0.999, 1.001, 50021)
 		if op == backend.Sum || op == backend.Mean {
 			vals = b.random(d, -1, 3, 50021)
