@@ -41,11 +41,9 @@ func newTrainer(dev backend.Device, seed uint64, o data.LoaderOptions) *trainer 
 	return tr
 }
 
-// loss is cross entropy by its definition.
 func (tr *trainer) loss(b data.Batch) (*tensor.Tensor, train.Metrics) {
 	logits := tr.model.Forward(b.X)
-	loss := logits.LogSoftmax(1).Gather(1, b.Y.Unsqueeze(1)).Mean().Neg()
-	return loss, train.Metrics{"accuracy": train.Accuracy(logits, b.Y)}
+	return nn.CrossEntropy(logits, b.Y), train.Metrics{"accuracy": train.Accuracy(logits, b.Y)}
 }
 
 func (tr *trainer) fit(ctx context.Context, o train.FitOptions[data.Batch]) (*train.History, error) {
@@ -232,7 +230,7 @@ func TestAccumulatingFitMakesTheUpdatesOfLargerBatches(t *testing.T) {
 		step := 0
 		_, err := train.Fit(t.Context(), l, sgd(m, 0.1), func(b data.Batch) (*tensor.Tensor, train.Metrics) {
 			logits := m.Forward(b.X.To(tensor.Float64))
-			return logits.LogSoftmax(1).Gather(1, b.Y.Unsqueeze(1)).Mean().Neg(), nil
+			return nn.CrossEntropy(logits, b.Y), nil
 		}, train.FitOptions[data.Batch]{Epochs: 2, Accumulate: accumulate,
 			BeforeStep: func() error { clipped = append(clipped, step); optim.ClipGradNorm(nn.Params(m), 0.3); return nil },
 			Callbacks:  []train.Callback{{OnStep: func(e train.StepEvent) error { step = e.Step; return nil }}}})
@@ -333,7 +331,7 @@ func TestMistakesInALossNameTheStep(t *testing.T) {
 			}
 			return tr.loss(b)
 		}},
-		"step 3 (epoch 0, batch 3): tensor: gather": {loss: func(tr *trainer, b data.Batch, k int) (*tensor.Tensor, train.Metrics) {
+		"step 3 (epoch 0, batch 3): tensor: cross_entropy: label 3": {loss: func(tr *trainer, b data.Batch, k int) (*tensor.Tensor, train.Metrics) {
 			if k == 3 {
 				b.Y = b.Y.AddScalar(1) // a label out of range
 			}
@@ -441,7 +439,7 @@ func TestAZipOfLoadersFits(t *testing.T) {
 	b := data.NewLoader(clusters(30, 2), data.Stack(2), dev, data.LoaderOptions{BatchSize: 6})
 	type pair = data.Pair[data.Batch, data.Batch]
 	h, err := train.Fit(t.Context(), data.Zip(a, b), sgd(m, 0.1), func(p pair) (*tensor.Tensor, train.Metrics) {
-		return mse(m.Forward(p.First.X), m.Forward(p.Second.X)), nil
+		return nn.MSE(m.Forward(p.First.X), m.Forward(p.Second.X)), nil
 	}, train.FitOptions[pair]{EpochSchedule: nil})
 	if err != nil || h.Epochs[0].Samples != 30 || h.Epochs[0].Step != 5 {
 		t.Errorf("%+v, %v", h, err)

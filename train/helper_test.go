@@ -36,14 +36,12 @@ func (m *mlp) Forward(x *tensor.Tensor) *tensor.Tensor {
 func bits(m any) map[string][]float32 {
 	v := map[string][]float32{}
 	for name, p := range nn.State(m) {
-		v[name] = tensor.Values[float32](p)
+		v[name] = tensor.Values[float32](p.Detach().To(tensor.Float32))
 	}
 	return v
 }
 
 func same(a, b map[string][]float32) bool { return maps.EqualFunc(a, b, slices.Equal[[]float32]) }
-
-func mse(y, want *tensor.Tensor) *tensor.Tensor { return y.Sub(want).Square().Mean() }
 
 // clusters are n points around three corners of a square, which are their classes.
 func clusters(n int, seed uint64) data.Slice[data.Sample] {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -31,12 +32,12 @@ func TestStepIsPyTorchsLoop(t *testing.T) {
 				x := tensor.RandN(s, s.Rand(), tensor.Float32, 4, 3)
 				y := tensor.RandN(s, s.Rand(), tensor.Float32, 4, 2)
 				if m == a {
-					if err := train.Step(adamA, func() (*tensor.Tensor, train.Keep) { return mse(a.Forward(x), y), nil }); err != nil {
+					if err := train.Step(adamA, func() (*tensor.Tensor, train.Keep) { return nn.MSE(a.Forward(x), y), nil }); err != nil {
 						t.Fatal(err)
 					}
 					continue
 				}
-				loss := mse(b.Forward(x), y)
+				loss := nn.MSE(b.Forward(x), y)
 				adamB.ZeroGrad()
 				loss.Backward()
 				adamB.Step()
@@ -180,7 +181,7 @@ func TestTwoMicroBatchesInTwoIterationsMakeTheGradientsOfOneBatch(t *testing.T) 
 			if err != nil {
 				t.Fatal(err)
 			}
-			err := train.Accumulate(1/float64(l.Len()), func() (*tensor.Tensor, train.Keep) { return mse(m.Forward(b.X), b.Y), nil })
+			err := train.Accumulate(1/float64(l.Len()), func() (*tensor.Tensor, train.Keep) { return nn.MSE(m.Forward(b.X), b.Y), nil })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -210,7 +211,7 @@ func TestGANStep(t *testing.T) {
 		optG, optD := sgd(G, 0.01), sgd(D, 0.01)
 		score := func(x *tensor.Tensor, want float64) *tensor.Tensor {
 			y := D.Forward(x)
-			return mse(y, tensor.FullLike(y, want))
+			return nn.MSE(y, tensor.FullLike(y, want))
 		}
 		for s, err := range train.Steps(t.Context(), dev, 6, train.StepsOptions{Seed: 5}) {
 			if err != nil {
@@ -255,6 +256,70 @@ func TestGANStep(t *testing.T) {
 	}
 }
 
+// A batch norm that is frozen inside a training step uses its running statistics
+// and keeps them; gradients pass through it to the layers before.
+func TestFrozenBatchNorm(t *testing.T) {
+	dev := newDevice(t)
+	rng := random.New(1)
+	m := &struct {
+		FC1, FC2 *nn.Linear
+		Norm     *nn.BatchNorm1d
+	}{nn.NewLinear(rng, 3, 6, nn.LinearOptions{Device: dev}), nn.NewLinear(rng, 6, 2, nn.LinearOptions{Device: dev}),
+		nn.NewBatchNorm1d(6, nn.BatchNormOptions{Device: dev})}
+	opt := optim.NewAdamW(nn.Params(m), optim.AdamW{LR: 0.01})
+	steps := func(check func(s *tensor.Scope, hidden, normed *tensor.Tensor)) {
+		for s, err := range train.Steps(t.Context(), dev, 3, train.StepsOptions{Seed: 1}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			x := tensor.RandN(s, s.Rand(), tensor.Float32, 8, 3)
+			var hidden, normed *tensor.Tensor
+			err := train.Step(opt, func() (*tensor.Tensor, train.Keep) {
+				hidden = m.FC1.Forward(x)
+				normed = m.Norm.Forward(hidden)
+				return m.FC2.Forward(normed).Square().Mean(), train.Keep{hidden, normed}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(s, hidden, normed)
+		}
+	}
+	before := bits(m.Norm)
+	steps(func(*tensor.Scope, *tensor.Tensor, *tensor.Tensor) {})
+	trained := bits(m.Norm)
+	for name := range before {
+		if name != "num_batches_tracked" && slices.Equal(before[name], trained[name]) {
+			t.Errorf("training does not move %s", name)
+		}
+	}
+	nn.Eval(m.Norm)
+	nn.Freeze(m.Norm)
+	opt.ZeroGrad()
+	mean, variance := trained["running_mean"], trained["running_var"]
+	weight, bias := trained["weight"], trained["bias"]
+	first := bits(m.FC1)
+	steps(func(s *tensor.Scope, hidden, normed *tensor.Tensor) {
+		if !s.Mode().Train {
+			t.Fatal("this is no training step")
+		}
+		h, got := tensor.Values[float32](hidden), tensor.Values[float32](normed)
+		for i, v := range h {
+			c := i % 6
+			want := (float64(v)-float64(mean[c]))/math.Sqrt(float64(variance[c])+1e-5)*float64(weight[c]) + float64(bias[c])
+			if math.Abs(float64(got[i])-want) > 1e-5 {
+				t.Fatalf("element %d is %v, of the running statistics %v", i, got[i], want)
+			}
+		}
+	})
+	if !same(bits(m.Norm), trained) {
+		t.Errorf("a frozen batch norm went from %v to %v", trained, bits(m.Norm))
+	}
+	if same(bits(m.FC1), first) {
+		t.Error("no gradient passed through the batch norm")
+	}
+}
+
 // A teacher and a student see batches of two loaders in one scope.
 func TestDistillationFromTwoLoaders(t *testing.T) {
 	dev := newDevice(t)
@@ -275,7 +340,7 @@ func TestDistillationFromTwoLoaders(t *testing.T) {
 			var loss *tensor.Tensor
 			err := train.Step(opt, func() (*tensor.Tensor, train.Keep) {
 				x := tensor.Cat([]*tensor.Tensor{p.First.X, p.Second.X}, 0) // mixes tensors of both loaders
-				loss = mse(student.Forward(x), teacher.Forward(x))
+				loss = nn.MSE(student.Forward(x), teacher.Forward(x))
 				return loss, nil
 			})
 			if err != nil {
@@ -307,7 +372,7 @@ func TestDistillationFromTwoLoaders(t *testing.T) {
 	for a := range labelled.Batches(t.Context(), 0) {
 		for b := range unlabelled.Batches(t.Context(), 0) {
 			err := train.Step(opt, func() (*tensor.Tensor, train.Keep) {
-				return mse(student.Forward(a.X), teacher.Forward(b.X.Narrow(0, 0, 6))), nil
+				return nn.MSE(student.Forward(a.X), teacher.Forward(b.X.Narrow(0, 0, 6))), nil
 			})
 			if !isTensorError(err) || !strings.Contains(err.Error(), "data.Zip") {
 				t.Errorf("got error %v", err)
@@ -395,9 +460,11 @@ func TestTenThousandStepsLeaveMemoryFlat(t *testing.T) {
 		return live(dev), mem.HeapAlloc
 	}
 	device0, heap0 := run(steps / 10)
+	t.Logf("resident: %s", resident())
 	reserved0 := dev.MemoryStats().Reserved
 	device1, heap1 := run(steps)
 	reserved1 := dev.MemoryStats().Reserved
+	t.Logf("resident: %s", resident())
 	t.Logf("after %d and after %d more steps: device %d and %d bytes live, %d and %d reserved; heap %d and %d bytes",
 		steps/10, steps, device0, device1, reserved0, reserved1, heap0, heap1)
 	runtime.KeepAlive(m)
@@ -408,6 +475,17 @@ func TestTenThousandStepsLeaveMemoryFlat(t *testing.T) {
 	if grown := int64(heap1) - int64(heap0); grown > 64<<10 {
 		t.Errorf("the heap grew by %d bytes", grown)
 	}
+}
+
+// resident is the process's memory as Linux counts it.
+func resident() string {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return "unknown on this system"
+	}
+	_, rss, _ := strings.Cut(string(status), "VmRSS:")
+	rss, _, _ = strings.Cut(rss, "\n")
+	return strings.TrimSpace(rss)
 }
 
 func TestStepsAreScopesInTrainingModeWithTheRandomnessOfTheirNumber(t *testing.T) {
