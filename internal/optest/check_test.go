@@ -16,7 +16,7 @@ import (
 
 // devices are those the table runs on. The CPU fills free and fresh memory with NaN.
 func devices() []backend.Device {
-	return []backend.Device{cpu.New(cpu.Options{Poison: true})}
+	return []backend.Device{cpu.New(cpu.Options{Poison: poison})}
 }
 
 func TestOps(t *testing.T) {

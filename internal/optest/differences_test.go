@@ -37,7 +37,7 @@ func (r *Row) differences(t *testing.T, dev backend.Device, what string, fn func
 		}
 		v := r.values(k)
 		// Of large inputs some elements will do: PyTorch's gradients are held to all.
-		step := max(1, len(v)/40)
+		step := max(1, len(v)/probes)
 		var got, want []float64
 		for i := 0; i < len(v); i += step {
 			at := v[i]
