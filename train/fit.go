@@ -133,6 +133,9 @@ func (f *fit[B]) run(ctx context.Context, epoch int) error {
 
 	err := f.train(ctx)
 	took := time.Since(f.start)
+	if err == nil && f.EpochSchedule != nil { // at once: the loader is in the next epoch
+		f.EpochSchedule.Step()
+	}
 	switch logErr := f.log(); {
 	case logErr != nil && err != nil:
 		return errors.Join(logErr, err)
@@ -146,9 +149,6 @@ func (f *fit[B]) run(ctx context.Context, epoch int) error {
 		if e.Validation, err = Eval(ctx, f.Validate, f.fn); err != nil {
 			return err
 		}
-	}
-	if f.EpochSchedule != nil {
-		f.EpochSchedule.Step()
 	}
 	f.history.Epochs = append(f.history.Epochs, e)
 	f.progress.end(e.line(f.Unit))

@@ -201,6 +201,52 @@ func TestATrainingStoppedAnywhereGoesOnAsIfItHadNot(t *testing.T) {
 	}
 }
 
+// The positions of loader and schedules fit together wherever Fit returns: here, at
+// the last step of an epoch and in the validation after it.
+func TestAnEpochsScheduleStepsOnceWhereverFitIsStopped(t *testing.T) {
+	dev := newDevice(t)
+	for _, where := range []string{"last step", "validation"} {
+		run := func(tr *trainer, byEpoch *optim.Scheduler, ctx context.Context, cancel func()) (*train.History, error) {
+			held := data.NewLoader(clusters(9, 2), data.Stack(2), dev, data.LoaderOptions{})
+			return train.Fit(ctx, tr.loader, tr.opt, func(b data.Batch) (*tensor.Tensor, train.Metrics) {
+				if !b.Scope().Mode().Train && where == "validation" {
+					cancel()
+				}
+				return tr.loss(b)
+			}, train.FitOptions[data.Batch]{Epochs: 3, Validate: held, EpochSchedule: byEpoch,
+				Callbacks: []train.Callback{{OnStep: func(e train.StepEvent) error {
+					if e.Step == 12 && where == "last step" {
+						cancel()
+					}
+					return nil
+				}}}})
+		}
+		half := optim.StepLR(1, 0.5)
+		whole := newTrainer(dev, 1, data.LoaderOptions{})
+		if _, err := run(whole, optim.NewScheduler(whole.opt, half), t.Context(), func() {}); err != nil {
+			t.Fatal(err)
+		}
+		tr := newTrainer(dev, 1, data.LoaderOptions{})
+		byEpoch := optim.NewScheduler(tr.opt, half)
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, err := run(tr, byEpoch, ctx, cancel); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		cancel()
+		again := tr.checkpoint(t, dev, data.LoaderOptions{})
+		resumed := optim.NewScheduler(again.opt, half)
+		if err := resumed.SetStep(byEpoch.LastStep()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := run(again, resumed, t.Context(), func() {}); err != nil {
+			t.Fatal(err)
+		}
+		if resumed.LastStep() != 3 || !same(bits(again.model), bits(whole.model)) {
+			t.Errorf("stopped in the %s: the schedule ends at %d, or the parameters differ", where, resumed.LastStep())
+		}
+	}
+}
+
 func TestAFinishedTrainingHasNothingLeft(t *testing.T) {
 	dev := newDevice(t)
 	tr := newTrainer(dev, 1, data.LoaderOptions{})
