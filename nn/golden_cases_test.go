@@ -11,7 +11,7 @@ import (
 // goldenCases are the cases of testdata/golden.py, under its names.
 func goldenCases() map[string]goldenCase {
 	all := map[string]goldenCase{}
-	for _, some := range []map[string]goldenCase{simpleCases(), convCases(), normCases(), activationCases(), rnnCases()} {
+	for _, some := range []map[string]goldenCase{simpleCases(), convCases(), poolCases(), lossCases(), normCases(), activationCases(), rnnCases()} {
 		maps.Copy(all, some)
 	}
 	return all
@@ -106,5 +106,54 @@ func normCases() map[string]goldenCase {
 		"layernorm plain":            layer(nn.NewLayerNorm([]int{5}, nn.LayerNormOptions{NoAffine: true})),
 		"rmsnorm":                    layer(nn.NewRMSNorm([]int{5}, nn.RMSNormOptions{Eps: new(1e-3)})),
 		"groupnorm":                  layer(nn.NewGroupNorm(2, 6, nn.GroupNormOptions{})),
+	}
+}
+
+func poolCases() map[string]goldenCase {
+	return map[string]goldenCase{
+		"maxpool2d":             layer(nn.MaxPool2d{Kernel: 2}),
+		"maxpool2d overlapping": layer(nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1}),
+		"maxpool2d rectangle": layer(nn.MaxPool2d{
+			KernelHW: [2]int{3, 2}, StrideHW: [2]int{2, 1}, PaddingHW: [2]int{1, 0}, DilationHW: [2]int{1, 2}}),
+		"maxpool2d ceil":      layer(nn.MaxPool2d{Kernel: 3, Stride: 2, CeilMode: true}),
+		"avgpool2d":           layer(nn.AvgPool2d{Kernel: 2}),
+		"avgpool2d padded":    layer(nn.AvgPool2d{Kernel: 3, Stride: 2, Padding: 1}),
+		"avgpool2d uncounted": layer(nn.AvgPool2d{Kernel: 3, Stride: 2, Padding: 1, NoCountIncludePad: true}),
+		"avgpool2d ceil":      layer(nn.AvgPool2d{Kernel: 3, Stride: 2, CeilMode: true}),
+		"adaptive avg":        layer(nn.AdaptiveAvgPool2d{SizeHW: [2]int{3, 2}}),
+		"adaptive avg one":    layer(nn.AdaptiveAvgPool2d{Size: 1}),
+		"adaptive max":        layer(nn.AdaptiveMaxPool2d{SizeHW: [2]int{3, 2}}),
+	}
+}
+
+func lossCases() map[string]goldenCase {
+	two := func(loss func(x, y *tensor.Tensor) *tensor.Tensor) goldenCase {
+		return function(func(in []*tensor.Tensor) *tensor.Tensor { return loss(in[0], in[1]) })
+	}
+	crossEntropy := func(o nn.CrossEntropyOptions) goldenCase {
+		return function(func(in []*tensor.Tensor) *tensor.Tensor {
+			if len(in) > 2 {
+				o.Weight = in[2]
+			}
+			return nn.CrossEntropyWith(in[0], in[1], o)
+		})
+	}
+	return map[string]goldenCase{
+		"cross entropy":        two(nn.CrossEntropy),
+		"cross entropy ignore": two(nn.CrossEntropy),
+		"cross entropy soft":   two(nn.CrossEntropy),
+		"cross entropy smooth": crossEntropy(nn.CrossEntropyOptions{LabelSmoothing: 0.1}),
+		"cross entropy sum":    crossEntropy(nn.CrossEntropyOptions{Reduction: tensor.ReductionSum, IgnoreIndex: new(int64(1))}),
+		"cross entropy none":   crossEntropy(nn.CrossEntropyOptions{Reduction: tensor.ReductionNone}),
+		"nll":                  two(nn.NLL),
+		"nll weight": function(func(in []*tensor.Tensor) *tensor.Tensor {
+			return tensor.NLLLoss(in[0], in[1], tensor.NLLLossOptions{Weight: in[2]})
+		}),
+		"mse": two(nn.MSE),
+		"l1":  two(nn.L1),
+		"bce": two(nn.BCEWithLogits),
+		"bce weight": function(func(in []*tensor.Tensor) *tensor.Tensor {
+			return tensor.BCEWithLogits(in[0], in[1], tensor.BCEOptions{PosWeight: in[2]})
+		}),
 	}
 }
