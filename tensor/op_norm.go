@@ -199,6 +199,9 @@ func GroupNorm(x *Tensor, groups int, w, b *Tensor, eps float64) *Tensor {
 	}
 	n, c := x.Size(0), x.Size(1)/groups
 	plane := sizeOf(x.Shape()[2:])
+	if c*plane == 0 {
+		Fail(op, "input %v has nothing to normalize", x.Shape())
+	}
 	if n*c*plane == 1 {
 		Fail(op, "expected more than 1 value per channel when training, got input %v in %s", x.Shape(), plural(groups, "group"))
 	}

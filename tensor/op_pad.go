@@ -99,12 +99,13 @@ func (t *Tensor) padConstant(op string, pads, shape []int, c float64) *Tensor {
 
 // padIndex lists which elements of an axis of size n stand in the padded one.
 func padIndex(op string, mode PadMode, n, before, after int) []int64 {
+	first, size := max(0, -before), n+min(before, 0)+min(after, 0) // of what is not cut off
 	switch most := max(before, after); {
 	case n == 0:
 		Fail(op, "an axis of size 0 has no elements to pad with")
 	case mode == PadReflect && most >= n:
 		Fail(op, "%d and %d elements cannot be mirrored in an axis of size %d", before, after, n)
-	case mode == PadCircular && most > n:
+	case mode == PadCircular && most > size:
 		Fail(op, "%d and %d elements go round an axis of size %d more than once", before, after, n)
 	}
 	var index []int64
@@ -118,7 +119,7 @@ func padIndex(op string, mode PadMode, n, before, after int) []int64 {
 		case PadReplicate:
 			j = min(max(i, 0), n-1)
 		case PadCircular:
-			j = (i + n) % n
+			j = first + (i-first+size)%size
 		}
 		index = append(index, int64(j))
 	}

@@ -151,7 +151,11 @@ func (t *Tensor) VarMean(o VarOptions) (variance, mean *Tensor) {
 
 // Std is the square root of Var; where it is 0 its gradient is 0, as in PyTorch.
 func (t *Tensor) Std(o VarOptions) *Tensor {
-	v := t.Var(o)
+	return rootOf(t.Var(o))
+}
+
+// rootOf is the deviation for a variance.
+func rootOf(v *Tensor) *Tensor {
 	y := unary("std", backend.Sqrt, v, backend.Scalars{}, func(g, x, y *Tensor) *Tensor {
 		return g.Div(y.MulScalar(2)).MaskedFill(y.EqScalar(0), 0)
 	})

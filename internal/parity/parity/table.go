@@ -12,7 +12,8 @@ type T = tensor.Tensor
 // table has every operator of op_db that Descent has. A new one is a row in the
 // file of its kind.
 func table() []operator {
-	return slices.Concat(creation, casts, arithmetic, comparisons, pointwise, activations, reductions, views, joins, indexing, products)
+	return slices.Concat(creation, casts, arithmetic, comparisons, pointwise, activations, reductions, views, joins, indexing,
+		products, convolutions, pools, norms)
 }
 
 // row is an operator with one result, rows one with several.

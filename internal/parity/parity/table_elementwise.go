@@ -50,6 +50,9 @@ var arithmetic = []operator{
 	pairwise("minimum", "other", (*T).Minimum, nil),
 	pairwise("atan2", "other", (*T).Atan2, nil),
 	pairwise("xlogy", "other", (*T).XLogY, nil),
+	pairwise("fmax", "other", (*T).FMax, nil),
+	pairwise("fmin", "other", (*T).FMin, nil),
+	pairwise("logaddexp", "other", (*T).LogAddExp, nil),
 	reflected("__radd__", (*T).Add, (*T).AddScalar),
 	reflected("__rsub__", (*T).Sub, (*T).RSubScalar),
 	reflected("__rmul__", (*T).Mul, (*T).MulScalar),
@@ -165,6 +168,16 @@ var pointwise = []operator{
 	row("round", "input", func(a args) *T { return a.tensor("input").Round() }),
 	unary("trunc", (*T).Trunc),
 	unary("frac", (*T).Frac),
+	row("nan_to_num", "input, nan=0.0, posinf=None, neginf=None", func(a args) *T {
+		o := tensor.NaNToNumOptions{NaN: a.float("nan")}
+		if !a.none("posinf") {
+			o.PosInf = new(a.float("posinf"))
+		}
+		if !a.none("neginf") {
+			o.NegInf = new(a.float("neginf"))
+		}
+		return a.tensor("input").NaNToNum(o)
+	}),
 }
 
 var activations = []operator{
@@ -193,4 +206,19 @@ var activations = []operator{
 	}),
 	unary("nn.functional.mish", (*T).Mish),
 	unary("nn.functional.logsigmoid", (*T).LogSigmoid),
+	unary("nn.functional.hardsigmoid", (*T).HardSigmoid),
+	unary("nn.functional.hardswish", (*T).HardSwish),
+	unary("nn.functional.softsign", (*T).Softsign),
+	unary("nn.functional.tanhshrink", (*T).Tanhshrink),
+	unary("nn.functional.selu", (*T).SELU),
+	row("nn.functional.celu", "input, alpha=1", func(a args) *T { return a.tensor("input").CELU(a.float("alpha")) }),
+	row("nn.functional.hardshrink", "input, lambd=0.5", func(a args) *T { return a.tensor("input").Hardshrink(a.float("lambd")) }),
+	row("nn.functional.softshrink", "input, lambd=0.5", func(a args) *T { return a.tensor("input").Softshrink(a.float("lambd")) }),
+	row("nn.functional.threshold", "input, threshold, value", func(a args) *T {
+		return a.tensor("input").Threshold(a.float("threshold"), a.float("value"))
+	}),
+	pairwise("nn.functional.prelu", "weight", (*T).PReLU, nil),
+	row("nn.functional.glu", "input, dim=-1", func(a args) *T { return a.tensor("input").GLU(a.int("dim")) }),
+	row("softmax", "input, dim, dtype=None", func(a args) *T { return a.cast("input").Softmax(a.int("dim")) }),
+	row("log_softmax", "input, dim, dtype=None", func(a args) *T { return a.cast("input").LogSoftmax(a.int("dim")) }),
 }

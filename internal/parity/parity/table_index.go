@@ -24,6 +24,18 @@ var indexing = []operator{
 	row("index_add", "input, dim, index, source, alpha=1", func(a args) *T {
 		return a.tensor("input").IndexAdd(a.int("dim"), a.tensor("index"), a.tensor("source"), a.float("alpha"))
 	}),
+	row("index_fill", "input, dim, index, value", func(a args) *T {
+		if a.isTensor("value") {
+			cannot("IndexFill takes a number")
+		}
+		return a.tensor("input").IndexFill(a.int("dim"), a.tensor("index"), a.float("value"))
+	}),
+	row("index_copy", "input, dim, index, source", func(a args) *T {
+		return a.tensor("input").IndexCopy(a.int("dim"), a.tensor("index"), a.tensor("source"))
+	}),
+	row("index_put", "input, indices, values, accumulate=False", func(a args) *T {
+		return a.tensor("input").IndexPut(a.tensor("values"), a.bool("accumulate"), a.indices("indices")...)
+	}),
 	row("take_along_dim", "input, indices, dim=None", func(a args) *T {
 		x, index, axis := a.tensor("input"), a.tensor("indices"), 0
 		if a.none("dim") {

@@ -20,6 +20,10 @@ var reductions = []operator{
 	extreme("min", (*T).Minimum, (*T).AMin, (*T).Min),
 	variance("var", func(x *T, o tensor.VarOptions) []*T { return []*T{x.Var(o)} }),
 	variance("std", func(x *T, o tensor.VarOptions) []*T { return []*T{x.Std(o)} }),
+	variance("std_mean", func(x *T, o tensor.VarOptions) []*T {
+		s, m := x.StdMean(o)
+		return []*T{s, m}
+	}),
 	variance("var_mean", func(x *T, o tensor.VarOptions) []*T {
 		v, m := x.VarMean(o)
 		return []*T{v, m}

@@ -11,6 +11,9 @@ var views = []operator{
 	row("flatten", "input, start_dim=0, end_dim=-1", func(a args) *T {
 		return a.tensor("input").Flatten(a.int("start_dim"), a.int("end_dim"))
 	}),
+	row("unflatten", "input, dim, sizes", func(a args) *T {
+		return a.tensor("input").Unflatten(a.int("dim"), a.ints("sizes")...)
+	}),
 	row("transpose", "input, dim0, dim1", func(a args) *T {
 		return a.tensor("input").Transpose(a.int("dim0"), a.int("dim1"))
 	}),
@@ -85,6 +88,27 @@ var joins = []operator{
 	row("flip", "input, dims", func(a args) *T { return a.tensor("input").Flip(a.ints("dims")...) }),
 	row("roll", "input, shifts, dims=None", func(a args) *T {
 		return a.tensor("input").Roll(a.ints("shifts"), a.axes("dims")...)
+	}),
+	row("nn.functional.pad", "input, pad, mode='constant', value=None", func(a args) *T {
+		o := tensor.PadOptions{}
+		switch a.string("mode") {
+		case "constant":
+			if !a.none("value") {
+				o.Value = a.float("value")
+			}
+		case "reflect":
+			o.Mode = tensor.PadReflect
+		case "replicate":
+			o.Mode = tensor.PadReplicate
+		case "circular":
+			o.Mode = tensor.PadCircular
+		default:
+			cannot("there is no such PadMode")
+		}
+		return a.tensor("input").Pad(a.ints("pad"), o)
+	}),
+	row("constant_pad_nd", "input, pad, value=0", func(a args) *T {
+		return a.tensor("input").Pad(a.ints("pad"), tensor.PadOptions{Value: a.float("value")})
 	}),
 	row("tril", "input, diagonal=0", func(a args) *T { return a.tensor("input").Tril(a.int("diagonal")) }),
 	row("triu", "input, diagonal=0", func(a args) *T { return a.tensor("input").Triu(a.int("diagonal")) }),
