@@ -205,7 +205,7 @@ func TestRecorderListsAStep(t *testing.T) {
 
 	const want = `   1  MatMul                    229.2 KiB  b1:f32[64 10] <- b2:f32[64 784], b3:f32[784 10] strides [1 784], b4:f32[10]  Act ReLU
    2  Binary Add                  5.0 KiB  b1:f32[64 10] <- b1:f32[64 10], b4:f32[64 10] strides [0 1]
-   3  Binary Mul                  5.0 KiB  b1:f32[64 10] <- b1:f32[64 10], 0.5  A 0.5
+   3  Binary Mul                  5.0 KiB  b1:f32[64 10] <- b1:f32[64 10], 0.5
    4  Reduce Mean                 2.5 KiB  b5:f32[1 1] <- b1:f32[64 10]
    5  Scan CumSum                 5.0 KiB  b1:f32[64 10] <- b1:f32[64 10]  Axis 0
    6  OptimizerStep SGD              80 B  b4:f32[10] <- b6:f32[10]  LR 0.1  Step 1

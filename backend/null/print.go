@@ -84,6 +84,10 @@ func (p *printer) call(c Call) string {
 		}
 		text.WriteString("<- " + p.arrays(c.In, c))
 	}
+	if p, ok := c.Params.(backend.Params); ok && p.Slot == nil && slices.ContainsFunc(c.In, backend.Array.IsScalar) {
+		p.A, p.N = 0, 0 // printed among the operands
+		c.Params = p
+	}
 	if c.Params != nil {
 		text.WriteString(p.fields(reflect.ValueOf(c.Params)))
 	}
@@ -110,12 +114,26 @@ var short = strings.NewReplacer("bfloat", "bf", "float", "f", "uint", "u", "int"
 func (p *printer) array(a backend.Array) string {
 	text := fmt.Sprintf("%s:%s%v", p.buffer(a.Buf), short.Replace(a.DType.String()), a.Shape)
 	if !a.IsContiguous() {
-		text += fmt.Sprintf(" strides %v", a.Strides)
+		if channelsLast(a) {
+			text += " channels-last"
+		} else {
+			text += fmt.Sprintf(" strides %v", a.Strides)
+		}
 	}
 	if a.Offset != 0 {
 		text += fmt.Sprintf(" at %d", a.Offset)
 	}
 	return text
+}
+
+// channelsLast reports whether a is dense in the order N, H, W, C.
+func channelsLast(a backend.Array) bool {
+	if len(a.Shape) != 4 {
+		return false
+	}
+	s, n := a.Shape, a.Strides
+	a.Shape, a.Strides = []int{s[0], s[2], s[3], s[1]}, []int{n[0], n[2], n[3], n[1]}
+	return a.IsContiguous()
 }
 
 // scalar is the value of c's operand without a buffer.
