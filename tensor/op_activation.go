@@ -21,9 +21,6 @@ func masked(op string, code backend.BinaryOp, g, x *Tensor, p backend.Scalars) *
 	return binary(op, code, g, x, p, func(gg, g, x *Tensor) *Tensor { return masked(op, code, gg, x, p) }, noGrad)
 }
 
-// noGrad is the formula of an input whose gradient is always zero.
-func noGrad(_, _, _ *Tensor) *Tensor { return nil }
-
 // ReLU is max(t, 0); its gradient at 0 is 0.
 func (t *Tensor) ReLU() *Tensor {
 	noBool("relu", t)

@@ -13,6 +13,12 @@ import (
 // with a c that is no integer, integers and bool become Float32, and bool becomes
 // Int64 with any other. (Go has one constant 2 where Python has 2 and 2.0.)
 
+// The formulas of ops of two inputs or one that need no values.
+func passGrad(g, _, _ *Tensor) *Tensor { return g }
+func negGrad(g, _, _ *Tensor) *Tensor  { return g.Neg() }
+func zeroGrad(g, _, _ *Tensor) *Tensor { return ZerosLike(g) } // of what is constant almost everywhere
+func noGrad(_, _, _ *Tensor) *Tensor   { return nil }          // zero, and not worth a tensor
+
 // withScalar computes an elementwise op of x and c.
 func withScalar(op string, code backend.BinaryOp, x *Tensor, c float64, grad formula1) *Tensor {
 	return scalarOp(op, code, x, c, false, grad)
@@ -83,17 +89,9 @@ func noFloat(op string, ts ...*Tensor) {
 	}
 }
 
-// numeric takes bool to Int64.
-func (t *Tensor) numeric(op string) *Tensor {
-	if t.use(op); t.arr.DType == Bool {
-		return t.To(Int64)
-	}
-	return t
-}
-
 // Add is t + y; of bool, or.
 func (t *Tensor) Add(y *Tensor) *Tensor {
-	return valueFree(binary("add", backend.Add, t, y, none, giveX, giveX))
+	return valueFree(binary("add", backend.Add, t, y, none, passGrad, passGrad))
 }
 
 // valueFree says that the formulas of the op that made y look at the gradient
@@ -105,14 +103,10 @@ func valueFree(y *Tensor) *Tensor {
 	return y
 }
 
-// giveX passes the gradient on as it is, giveNeg with the other sign.
-func giveX(g, _, _ *Tensor) *Tensor   { return g }
-func giveNeg(g, _, _ *Tensor) *Tensor { return g.Neg() }
-
 // Sub is t - y.
 func (t *Tensor) Sub(y *Tensor) *Tensor {
 	noBool("sub", t, y)
-	return valueFree(binary("sub", backend.Sub, t, y, none, giveX, giveNeg))
+	return valueFree(binary("sub", backend.Sub, t, y, none, passGrad, negGrad))
 }
 
 // Mul is t·y element by element; of bool, and. MatMul is the matrix product.
@@ -145,25 +139,23 @@ func binaryFloat(op string, code backend.BinaryOp, x, y *Tensor, gx, gy formula2
 // integer divided by 0 panics, possibly when the device next synchronises.
 func (t *Tensor) FloorDiv(y *Tensor) *Tensor {
 	noBool("floor_divide", t, y)
-	return binary("floor_divide", backend.FloorDiv, t, y, none, zeroLikeX, zeroLikeX)
+	return binary("floor_divide", backend.FloorDiv, t, y, none, zeroGrad, zeroGrad)
 }
 
 // TruncDiv is t / y rounded toward 0, as Go's integer division. Its gradient is zero.
 func (t *Tensor) TruncDiv(y *Tensor) *Tensor {
-	return binary("trunc_divide", backend.TruncDiv, t, y, none, zeroLikeX, zeroLikeX)
+	return binary("trunc_divide", backend.TruncDiv, t, y, none, zeroGrad, zeroGrad)
 }
-
-func zeroLikeX(g, _, _ *Tensor) *Tensor { return ZerosLike(g) }
 
 // Remainder is t - FloorDiv(t, y)·y, of y's sign, as Python's %.
 func (t *Tensor) Remainder(y *Tensor) *Tensor {
-	return binary("remainder", backend.Remainder, t, y, none, giveX,
+	return binary("remainder", backend.Remainder, t, y, none, passGrad,
 		func(g, x, y *Tensor) *Tensor { return g.Mul(x.FloorDiv(y)).Neg() })
 }
 
 // Fmod is t - TruncDiv(t, y)·y, of t's sign, as C's fmod and Go's %.
 func (t *Tensor) Fmod(y *Tensor) *Tensor {
-	return binary("fmod", backend.Fmod, t, y, none, giveX,
+	return binary("fmod", backend.Fmod, t, y, none, passGrad,
 		func(g, x, y *Tensor) *Tensor { return g.Mul(x.TruncDiv(y)).Neg() })
 }
 
@@ -195,20 +187,20 @@ func (t *Tensor) FloatPower(y *Tensor) *Tensor {
 // Maximum is the larger of the two, NaN if either is. Equal ones share the gradient.
 func (t *Tensor) Maximum(y *Tensor) *Tensor {
 	return binary("maximum", backend.Maximum, t, y, none,
-		func(g, x, y *Tensor) *Tensor { return share(g, x, x.Lt(y), y) },
-		func(g, x, y *Tensor) *Tensor { return share(g, x, x.Gt(y), y) })
+		func(g, x, y *Tensor) *Tensor { return tieGrad(g, x, x.Lt(y), y) },
+		func(g, x, y *Tensor) *Tensor { return tieGrad(g, x, x.Gt(y), y) })
 }
 
 // Minimum is the smaller of the two, NaN if either is. Equal ones share the gradient.
 func (t *Tensor) Minimum(y *Tensor) *Tensor {
 	return binary("minimum", backend.Minimum, t, y, none,
-		func(g, x, y *Tensor) *Tensor { return share(g, x, x.Gt(y), y) },
-		func(g, x, y *Tensor) *Tensor { return share(g, x, x.Lt(y), y) })
+		func(g, x, y *Tensor) *Tensor { return tieGrad(g, x, x.Gt(y), y) },
+		func(g, x, y *Tensor) *Tensor { return tieGrad(g, x, x.Lt(y), y) })
 }
 
-// share is the gradient of the one that is not taken where lost, half of it
+// tieGrad is the gradient of the one that is not taken where lost, half of it
 // where both are equal.
-func share(g, x, lost, y *Tensor) *Tensor {
+func tieGrad(g, x, lost, y *Tensor) *Tensor {
 	return Where(x.Eq(y), g.MulScalar(0.5), g).MaskedFill(lost, 0)
 }
 
@@ -298,19 +290,19 @@ func bitwise(op string, code backend.BinaryOp, x, y *Tensor) *Tensor {
 
 // AddScalar is t + c.
 func (t *Tensor) AddScalar(c float64) *Tensor {
-	return withScalar("add", backend.Add, t, c, giveX)
+	return withScalar("add", backend.Add, t, c, passGrad)
 }
 
 // SubScalar is t - c.
 func (t *Tensor) SubScalar(c float64) *Tensor {
 	noBool("sub", t)
-	return withScalar("sub", backend.Sub, t, c, giveX)
+	return withScalar("sub", backend.Sub, t, c, passGrad)
 }
 
 // RSubScalar is c - t.
 func (t *Tensor) RSubScalar(c float64) *Tensor {
 	noBool("sub", t)
-	return scalarWith("sub", backend.Sub, c, t, giveNeg)
+	return scalarWith("sub", backend.Sub, c, t, negGrad)
 }
 
 // MulScalar is t·c.
@@ -335,12 +327,12 @@ func (t *Tensor) FloorDivScalar(c float64) *Tensor {
 
 // RemainderScalar is Remainder(t, c).
 func (t *Tensor) RemainderScalar(c float64) *Tensor {
-	return withScalar("remainder", backend.Remainder, t, c, giveX)
+	return withScalar("remainder", backend.Remainder, t, c, passGrad)
 }
 
 // FmodScalar is Fmod(t, c).
 func (t *Tensor) FmodScalar(c float64) *Tensor {
-	return withScalar("fmod", backend.Fmod, t, c, giveX)
+	return withScalar("fmod", backend.Fmod, t, c, passGrad)
 }
 
 // PowScalar is t to the power of c. Integers to a negative integer panic.

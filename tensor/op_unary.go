@@ -13,9 +13,6 @@ import (
 // none are the scalars of a kernel that has none.
 var none backend.Scalars
 
-// zeroGrad is the gradient of a function that is constant almost everywhere.
-func zeroGrad(g, _, _ *Tensor) *Tensor { return ZerosLike(g) }
-
 // test computes an elementwise predicate; the result is Bool.
 func test(op string, code backend.UnaryOp, x *Tensor) *Tensor {
 	x.use(op)
@@ -43,7 +40,10 @@ func (t *Tensor) Sign() *Tensor {
 
 // Square is t·t; bool is taken to Int64.
 func (t *Tensor) Square() *Tensor {
-	return unary("square", backend.Square, t.numeric("square"), none, func(g, x, y *Tensor) *Tensor { return g.Mul(x).MulScalar(2) })
+	if t.use("square"); t.DType() == Bool {
+		return t.To(Int64) // 0 and 1 are their own squares
+	}
+	return unary("square", backend.Square, t, none, func(g, x, y *Tensor) *Tensor { return g.Mul(x).MulScalar(2) })
 }
 
 // Reciprocal is 1/t.
@@ -201,10 +201,13 @@ func (t *Tensor) Frac() *Tensor {
 // 2.15, and at NaN. Bounds that are no integers take integers and bool to Float32.
 func (t *Tensor) Clamp(lo, hi float64) *Tensor {
 	const op = "clamp"
-	x := t.numeric(op)
-	if dt := x.DType(); !dt.IsFloat() {
+	t.use(op)
+	x := t
+	if dt := t.DType(); !dt.IsFloat() {
 		if !bound(lo) || !bound(hi) {
 			x = t.To(Float32)
+		} else if dt == Bool {
+			x = t.To(Int64)
 		} else if least, most := intRange(dt); lo > most || hi < least {
 			Fail(op, "the bounds [%v, %v] leave nothing of %v", lo, hi, dt)
 		}
@@ -254,7 +257,8 @@ func saturate(c float64) int64 {
 	return int64(c)
 }
 
-// Logit is log(t/(1-t)), the inverse of Sigmoid; NaN outside [0, 1].
+// Logit is log(t/(1-t)), the inverse of Sigmoid; NaN outside [0, 1]. Clamp
+// before it takes the place of PyTorch's eps.
 func (t *Tensor) Logit() *Tensor {
 	x := t
 	if !t.DType().IsFloat() {

@@ -121,23 +121,31 @@ func (r *Row) checkMemory(t *testing.T, dev backend.Device) {
 	s := tensor.NewScope(dev, tensor.ScopeOptions{})
 	defer s.Close()
 
-	plain := s.Child(tensor.ScopeOptions{NoGrad: true})
-	x := r.inputs(s, tensor.Float32, false)
-	for k := range x {
-		x[k] = plain.Use(x[k])
+	dtypes := []backend.DType{tensor.Float32}
+	if r.each || r.ints {
+		dtypes = append(dtypes, integers...)
 	}
-	have := plain.Bytes()
-	most := r.extra
-	for _, y := range r.call(x) {
-		most += y.NumEl() * y.DType().Size()
+	for _, dt := range dtypes {
+		plain := s.Child(tensor.ScopeOptions{NoGrad: true})
+		x := r.inputs(s, dt, false)
+		for k := range x {
+			x[k] = plain.Use(x[k])
+		}
+		have := plain.Bytes()
+		most := r.extra
+		err := refused(func() {
+			for _, y := range r.call(x) {
+				most += y.NumEl() * y.DType().Size()
+			}
+		})
+		if n := plain.Bytes() - have; err == nil && n > most {
+			t.Errorf("%v: without recording, %d bytes are held for results of %d", dt, n, most)
+		}
+		plain.Close()
 	}
-	if n := plain.Bytes() - have; n > most {
-		t.Errorf("without recording, %d bytes are held for results of %d", n, most)
-	}
-	plain.Close()
 
 	if r.noGrad == "" {
-		x = r.inputs(s, tensor.Float32, true)
+		x := r.inputs(s, tensor.Float32, true)
 		y := r.call(x)
 		w := make([]*T, len(y))
 		for k, y := range y {
