@@ -29,15 +29,15 @@ var binary = [backend.NumBinary]entry{
 	backend.BitAnd:     {i64: each2(func(x, y int64) int64 { return x & y }), bools: true},
 	backend.BitOr:      {i64: each2(func(x, y int64) int64 { return x | y }), bools: true},
 	backend.BitXor:     {i64: each2(func(x, y int64) int64 { return x ^ y }), bools: true},
-	backend.Eq:         {testF: test2(eq[float64]), testI: test2(eq[int64]), bools: true},
-	backend.Ne:         {testF: test2(ne[float64]), testI: test2(ne[int64]), bools: true},
-	backend.Lt:         {testF: test2(lt[float64]), testI: test2(lt[int64]), bools: true},
-	backend.Le:         {testF: test2(le[float64]), testI: test2(le[int64]), bools: true},
-	backend.Gt:         {testF: test2(gt[float64]), testI: test2(gt[int64]), bools: true},
-	backend.Ge:         {testF: test2(ge[float64]), testI: test2(ge[int64]), bools: true},
-	backend.LogicalAnd: {testF: test2(and[float64]), testI: test2(and[int64]), bools: true},
-	backend.LogicalOr:  {testF: test2(or[float64]), testI: test2(or[int64]), bools: true},
-	backend.LogicalXor: {testF: test2(xor[float64]), testI: test2(xor[int64]), bools: true},
+	backend.Eq:         tests(eq[float32], eq[float64], eq[int64]),
+	backend.Ne:         tests(ne[float32], ne[float64], ne[int64]),
+	backend.Lt:         tests(lt[float32], lt[float64], lt[int64]),
+	backend.Le:         tests(le[float32], le[float64], le[int64]),
+	backend.Gt:         tests(gt[float32], gt[float64], gt[int64]),
+	backend.Ge:         tests(ge[float32], ge[float64], ge[int64]),
+	backend.LogicalAnd: tests(and[float32], and[float64], and[int64]),
+	backend.LogicalOr:  tests(or[float32], or[float64], or[int64]),
+	backend.LogicalXor: tests(xor[float32], xor[float64], xor[int64]),
 
 	backend.ReLUGrad:      {f32: vec2(vec.ReLUGrad), f64: each2(reluGrad)},
 	backend.LeakyReLUGrad: {f64: each2p(leakyReLUGrad)},
@@ -52,21 +52,26 @@ var binary = [backend.NumBinary]entry{
 	backend.ClampGrad:     {f64: each2p(clampGrad)},
 }
 
+// tests is the entry of an op whose result is Bool.
+func tests(f32 func(x, y float32) bool, f64 func(x, y float64) bool, i64 func(x, y int64) bool) entry {
+	return entry{test32: test2(f32), test64: test2(f64), testInt: test2(i64), bools: true}
+}
+
 func subScalar(dst, x []float32, s float32) { vec.AddScalar(dst, x, -s) }
 
 func add[T signed](x, y T) T     { return x + y }
 func mul[T signed](x, y T) T     { return x * y }
 func maximum[T signed](x, y T) T { return max(x, y) }
 func minimum[T signed](x, y T) T { return min(x, y) }
-func eq[T signed](x, y T) bool   { return x == y }
-func ne[T signed](x, y T) bool   { return x != y }
-func lt[T signed](x, y T) bool   { return x < y }
-func le[T signed](x, y T) bool   { return x <= y }
-func gt[T signed](x, y T) bool   { return x > y }
-func ge[T signed](x, y T) bool   { return x >= y }
-func and[T signed](x, y T) bool  { return x != 0 && y != 0 }
-func or[T signed](x, y T) bool   { return x != 0 || y != 0 }
-func xor[T signed](x, y T) bool  { return (x != 0) != (y != 0) }
+func eq[T compute](x, y T) bool  { return x == y }
+func ne[T compute](x, y T) bool  { return x != y }
+func lt[T compute](x, y T) bool  { return x < y }
+func le[T compute](x, y T) bool  { return x <= y }
+func gt[T compute](x, y T) bool  { return x > y }
+func ge[T compute](x, y T) bool  { return x >= y }
+func and[T compute](x, y T) bool { return x != 0 && y != 0 }
+func or[T compute](x, y T) bool  { return x != 0 || y != 0 }
+func xor[T compute](x, y T) bool { return (x != 0) != (y != 0) }
 
 // The four kernels below are loops of their own, as calls for each element would
 // cost several times the arithmetic.

@@ -42,7 +42,7 @@ func (c *codec[C]) put(b *blocks[C]) { c.pool.Put(b) }
 var codec32 = codec[float32]{
 	native: backend.Float32,
 	load: [backend.NumDTypes]func([]float32, unsafe.Pointer, int){
-		backend.Float32:  loadRow[float32, float32],
+		backend.Float32:  loadSame[float32],
 		backend.Float64:  loadRow[float32, float64],
 		backend.Float16:  loadFloat16[float32],
 		backend.BFloat16: loadBFloat16[float32],
@@ -54,7 +54,7 @@ var codec32 = codec[float32]{
 		backend.Bool:     loadRow[float32, uint8],
 	},
 	store: [backend.NumDTypes]func(unsafe.Pointer, int, []float32){
-		backend.Float32:  storeRow[float32, float32],
+		backend.Float32:  storeSame[float32],
 		backend.Float64:  storeRow[float32, float64],
 		backend.Float16:  storeFloat16[float32],
 		backend.BFloat16: storeBFloat16[float32],
@@ -66,7 +66,7 @@ var codec64 = codec[float64]{
 	native: backend.Float64,
 	load: [backend.NumDTypes]func([]float64, unsafe.Pointer, int){
 		backend.Float32:  loadRow[float64, float32],
-		backend.Float64:  loadRow[float64, float64],
+		backend.Float64:  loadSame[float64],
 		backend.Float16:  loadFloat16[float64],
 		backend.BFloat16: loadBFloat16[float64],
 		backend.Int64:    loadRow[float64, int64],
@@ -78,7 +78,7 @@ var codec64 = codec[float64]{
 	},
 	store: [backend.NumDTypes]func(unsafe.Pointer, int, []float64){
 		backend.Float32:  storeRow[float64, float32],
-		backend.Float64:  storeRow[float64, float64],
+		backend.Float64:  storeSame[float64],
 		backend.Float16:  storeFloat16[float64],
 		backend.BFloat16: storeBFloat16[float64],
 		backend.Bool:     storeBool[float64],
@@ -93,7 +93,7 @@ var codecInt = codec[int64]{
 		backend.Float64:  loadRow[int64, float64],
 		backend.Float16:  loadFloat16[int64],
 		backend.BFloat16: loadBFloat16[int64],
-		backend.Int64:    loadRow[int64, int64],
+		backend.Int64:    loadSame[int64],
 		backend.Int32:    loadRow[int64, int32],
 		backend.Int16:    loadRow[int64, int16],
 		backend.Int8:     loadRow[int64, int8],
@@ -101,7 +101,7 @@ var codecInt = codec[int64]{
 		backend.Bool:     loadRow[int64, uint8],
 	},
 	store: [backend.NumDTypes]func(unsafe.Pointer, int, []int64){
-		backend.Int64: storeRow[int64, int64],
+		backend.Int64: storeSame[int64],
 		backend.Int32: storeRow[int64, int32],
 		backend.Int16: storeRow[int64, int16],
 		backend.Int8:  storeRow[int64, int8],
@@ -113,11 +113,33 @@ var codecInt = codec[int64]{
 var codecBool = codec[uint8]{
 	native: backend.Bool,
 	load: [backend.NumDTypes]func([]uint8, unsafe.Pointer, int){
-		backend.Bool: loadRow[uint8, uint8],
+		backend.Bool: loadSame[uint8],
 	},
 	store: [backend.NumDTypes]func(unsafe.Pointer, int, []uint8){
-		backend.Bool: storeRow[uint8, uint8],
+		backend.Bool: storeSame[uint8],
 	},
+}
+
+func loadSame[C compute](dst []C, src unsafe.Pointer, stride int) {
+	if stride == 1 {
+		copy(dst, unsafe.Slice((*C)(src), len(dst)))
+		return
+	}
+	size := stride * int(unsafe.Sizeof(dst[0]))
+	for i := range dst {
+		dst[i] = *(*C)(unsafe.Add(src, i*size))
+	}
+}
+
+func storeSame[C compute](dst unsafe.Pointer, stride int, src []C) {
+	if stride == 1 {
+		copy(unsafe.Slice((*C)(dst), len(src)), src)
+		return
+	}
+	size := stride * int(unsafe.Sizeof(src[0]))
+	for i, v := range src {
+		*(*C)(unsafe.Add(dst, i*size)) = v
+	}
 }
 
 func loadRow[C compute, T native](dst []C, src unsafe.Pointer, stride int) {
@@ -148,24 +170,50 @@ func storeRow[C compute, T native](dst unsafe.Pointer, stride int, src []C) {
 }
 
 func loadFloat16[C compute](dst []C, src unsafe.Pointer, stride int) {
+	if stride == 1 {
+		for i, h := range unsafe.Slice((*float16)(src), len(dst)) {
+			dst[i] = C(h.float32())
+		}
+		return
+	}
 	for i := range dst {
 		dst[i] = C((*(*float16)(unsafe.Add(src, i*stride*2))).float32())
 	}
 }
 
 func loadBFloat16[C compute](dst []C, src unsafe.Pointer, stride int) {
+	if stride == 1 {
+		for i, h := range unsafe.Slice((*bfloat16)(src), len(dst)) {
+			dst[i] = C(h.float32())
+		}
+		return
+	}
 	for i := range dst {
 		dst[i] = C((*(*bfloat16)(unsafe.Add(src, i*stride*2))).float32())
 	}
 }
 
 func storeFloat16[C compute](dst unsafe.Pointer, stride int, src []C) {
+	if stride == 1 {
+		d := unsafe.Slice((*float16)(dst), len(src))
+		for i, v := range src {
+			d[i] = toFloat16(float32(v))
+		}
+		return
+	}
 	for i, v := range src {
 		*(*float16)(unsafe.Add(dst, i*stride*2)) = toFloat16(float32(v))
 	}
 }
 
 func storeBFloat16[C compute](dst unsafe.Pointer, stride int, src []C) {
+	if stride == 1 {
+		d := unsafe.Slice((*bfloat16)(dst), len(src))
+		for i, v := range src {
+			d[i] = toBFloat16(float32(v))
+		}
+		return
+	}
 	for i, v := range src {
 		*(*bfloat16)(unsafe.Add(dst, i*stride*2)) = toBFloat16(float32(v))
 	}

@@ -19,10 +19,11 @@ type entry struct {
 	f32 kernel[float32, float32] // float32, and the half types
 	f64 kernel[float64, float64] // float64, and without f32 all floats
 	i64 kernel[int64, int64]     // the integers
-	// In place of f64 and i64 where the result is Bool.
-	testF kernel[uint8, float64]
-	testI kernel[uint8, int64]
-	bools bool // i64 serves Bool too
+	// In place of f32, f64 and i64 where the result is Bool.
+	test32  kernel[uint8, float32]
+	test64  kernel[uint8, float64]
+	testInt kernel[uint8, int64]
+	bools   bool // i64 serves Bool too
 	// With one value as the second or the first operand, of float32; optional.
 	xs, sx func(dst, x []float32, s float32)
 	check  func(s *space, p backend.Scalars) error // of the operands; optional
@@ -31,7 +32,7 @@ type entry struct {
 // run applies e to arrays, the output first.
 func (e *entry) run(op fmt.Stringer, p *backend.Params, arrays ...*backend.Array) error {
 	dtype := arrays[0].DType
-	if e.testF != nil {
+	if e.test64 != nil {
 		dtype = arrays[1].DType
 		if arrays[1].IsScalar() {
 			dtype = arrays[2].DType
@@ -71,14 +72,17 @@ func (e *entry) run(op fmt.Stringer, p *backend.Params, arrays ...*backend.Array
 	case dtype.IsFloat() && e.f64 != nil:
 		apply(&s, &codec64, &codec64, e.f64, scalars, grainSlow)
 		return nil
-	case dtype.IsFloat() && e.testF != nil:
-		apply(&s, &codecBool, &codec64, e.testF, scalars, grainSlow)
+	case dtype.IsFloat() && dtype != backend.Float64 && e.test32 != nil:
+		apply(&s, &codecBool, &codec32, e.test32, scalars, grainSlow)
+		return nil
+	case dtype.IsFloat() && e.test64 != nil:
+		apply(&s, &codecBool, &codec64, e.test64, scalars, grainSlow)
 		return nil
 	case !dtype.IsFloat() && e.i64 != nil:
 		apply(&s, &codecInt, &codecInt, e.i64, scalars, grainSlow)
 		return nil
-	case !dtype.IsFloat() && e.testI != nil:
-		apply(&s, &codecBool, &codecInt, e.testI, scalars, grainSlow)
+	case !dtype.IsFloat() && e.testInt != nil:
+		apply(&s, &codecBool, &codecInt, e.testInt, scalars, grainSlow)
 		return nil
 	}
 	return unsupported(op, dtype)

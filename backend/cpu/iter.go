@@ -284,11 +284,25 @@ func applyRange[R, C compute](s *space, cr *codec[R], cc *codec[C], f kernel[R, 
 			constant(o, cc, &p, buf[i][:min(blockLen, hi-lo)])
 		}
 	}
+	// An operand that repeats with every row is loaded once, as often as it fits.
+	period := 0
+	var repeats [3]bool
+	if !byRow && s.rank > 1 && s.dims[0] <= blockLen/2 {
+		for i := range s.args - 1 {
+			if o := &s.ops[i+1]; !inDirect[i] && !o.fixed && repeatsByRow(o, s.rank) {
+				repeats[i] = true
+				period = blockLen / s.dims[0] * s.dims[0]
+				gather(s, o, cc, position{}, buf[i][:min(period, s.size)])
+			}
+		}
+	}
 	at := s.at(lo)
 	for lo < hi {
 		n := min(limit, hi-lo)
 		if byRow {
 			n = min(n, s.dims[0]-at[0])
+		} else if period > 0 {
+			n = min(n, period-at[0])
 		}
 		var in [3][]C
 		for i := range s.args - 1 {
@@ -298,6 +312,8 @@ func applyRange[R, C compute](s *space, cr *codec[R], cc *codec[C], f kernel[R, 
 				in[i] = slice[C](s, o, &at, lo, n)
 			case o.fixed:
 				in[i] = buf[i][:n]
+			case repeats[i]:
+				in[i] = buf[i][at[0]:][:n]
 			default:
 				in[i] = buf[i][:n]
 				gather(s, o, cc, at, in[i])
@@ -313,6 +329,15 @@ func applyRange[R, C compute](s *space, cr *codec[R], cc *codec[C], f kernel[R, 
 		s.advance(&at, n)
 		lo += n
 	}
+}
+
+func repeatsByRow(o *operand, rank int) bool {
+	for _, stride := range o.strides[1:rank] {
+		if stride != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func fill[T any](s []T, v T) {

@@ -73,15 +73,20 @@ func (d *Device) matMulConverted(out, x, y *backend.Array, e *backend.Epilogue) 
 
 // empty allocates a row-major array.
 func (d *Device) empty(t backend.DType, shape []int) (backend.Array, error) {
-	a := backend.Array{DType: t, Shape: shape, Strides: make([]int, len(shape))}
-	n := 1
-	for i := len(shape) - 1; i >= 0; i-- {
-		a.Strides[i] = n
-		n *= shape[i]
-	}
-	buf, err := d.Alloc(n * t.Size())
+	a := backend.Array{DType: t, Shape: shape, Strides: rowMajorStrides(shape)}
+	buf, err := d.Alloc(a.Size() * t.Size())
 	a.Buf = buf
 	return a, err
+}
+
+func rowMajorStrides(shape []int) []int {
+	strides := make([]int, len(shape))
+	n := 1
+	for i := len(shape) - 1; i >= 0; i-- {
+		strides[i] = n
+		n *= shape[i]
+	}
+	return strides
 }
 
 // emptyLike allocates an array of type t with a's order of axes in memory, or as

@@ -25,6 +25,10 @@ func (d *Device) Norm(out, mean, variance, x, weight, bias backend.Array, eps fl
 	if x.Size() == 0 {
 		return nil
 	}
+	if r, ok := asRows(&x, &mean, &variance, &weight, &bias, &out); ok {
+		r.forward(flat32(&out, x.Size()), flat32(&x, x.Size()), eps)
+		return nil
+	}
 	c := composer{d: d}
 	defer c.free()
 	c.reduce(mean, x, nil)
@@ -68,6 +72,13 @@ func (d *Device) NormBackward(dx, dweight, dbias, g, x, mean, variance, weight b
 		return d.inFloat32(func(c []backend.Array) error {
 			return d.NormBackward(c[0], c[1], c[2], c[3], c[4], mean, variance, c[5], eps)
 		}, []*backend.Array{&dx, &dweight, &dbias}, &g, &x, &weight)
+	}
+	if x.Size() > 0 {
+		var none backend.Array
+		r, ok := asRows(&x, &mean, &variance, &weight, &none, &dx, &g)
+		if ok && perRow(&dweight, &mean, &x) && perRow(&dbias, &mean, &x) {
+			return d.normBackwardRows(&r, &dx, &dweight, &dbias, &g, &x, eps)
+		}
 	}
 	c := composer{d: d}
 	defer c.free()
@@ -209,6 +220,21 @@ func constantOver(a, group *backend.Array) bool {
 	for i, stride := range a.Strides {
 		if group.Shape[i] == 1 && a.Shape[i] > 1 && stride != 0 {
 			return a.Buf == nil
+		}
+	}
+	return true
+}
+
+// perRow reports whether a gradient, which may lack Buf, has one value for each
+// place of a row, and none for each row.
+func perRow(a, mean, x *backend.Array) bool {
+	if a.Buf == nil {
+		return true
+	}
+	for i, d := range x.Shape {
+		row := mean.Shape[i] != d
+		if row && a.Shape[i] != d || !row && a.Shape[i] != 1 && d != 1 {
+			return false
 		}
 	}
 	return true

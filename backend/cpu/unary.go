@@ -60,10 +60,10 @@ var unary = [backend.NumUnary]entry{
 	backend.Ceil:       {f64: each1(math.Ceil), i64: each1(same)},
 	backend.Round:      {f64: each1(math.RoundToEven), i64: each1(same)},
 	backend.Trunc:      {f64: each1(math.Trunc), i64: each1(same)},
-	backend.Not:        {testF: test1(isZero[float64]), testI: test1(isZero[int64]), bools: true},
-	backend.IsNaN:      {testF: test1(math.IsNaN), testI: test1(never), bools: true},
-	backend.IsInf:      {testF: test1(func(x float64) bool { return math.IsInf(x, 0) }), testI: test1(never), bools: true},
-	backend.IsFinite:   {testF: test1(isFinite), testI: test1(always), bools: true},
+	backend.Not:        {test64: test1(isZero[float64]), testInt: test1(isZero[int64]), bools: true},
+	backend.IsNaN:      {test64: test1(math.IsNaN), testInt: test1(never), bools: true},
+	backend.IsInf:      {test64: test1(func(x float64) bool { return math.IsInf(x, 0) }), testInt: test1(never), bools: true},
+	backend.IsFinite:   {test64: test1(isFinite), testInt: test1(always), bools: true},
 }
 
 type signed interface{ float64 | int64 }
