@@ -13,7 +13,7 @@ type T = tensor.Tensor
 // file of its kind.
 func table() []operator {
 	return slices.Concat(creation, casts, arithmetic, comparisons, pointwise, activations, reductions, views, joins, indexing,
-		products, convolutions, pools, norms)
+		products, convolutions, pools, norms, losses)
 }
 
 // row is an operator with one result, rows one with several.
