@@ -181,22 +181,9 @@ func (j *job[T]) plan(threads int) {
 			want = roundUp(want, threads)
 		}
 	}
-	mr, nr := j.e.mr, j.e.nr
-	rowPanels, colPanels := (j.m-1)/mr+1, (j.n-1)/nr+1
-	j.gm, j.gn = (j.m-1)/maxRows+1, (j.n-1)/maxCols+1
-	for j.gm*j.gn*j.count < want {
-		// Cut the longer side; B direct or shared, a cut along its columns costs nothing.
-		if colPanels/(j.gn+1) > 0 && (j.n*j.gm >= j.m*j.gn/2 || rowPanels/(j.gm+1) == 0) {
-			j.gn++
-		} else if rowPanels/(j.gm+1) > 0 {
-			j.gm++
-		} else {
-			break
-		}
-	}
-	j.tm, j.tn = (rowPanels-1)/j.gm*mr+mr, (colPanels-1)/j.gn*nr+nr
-	j.gm, j.gn = (j.m-1)/j.tm+1, (j.n-1)/j.tn+1
-
+	j.grid(max(want, 1), threads)
+	nr := j.e.nr
+	colPanels := (j.n-1)/nr + 1
 	if flops < inlineFlops {
 		return
 	}
@@ -205,6 +192,30 @@ func (j *job[T]) plan(threads int) {
 		j.sharedBuf = grow(j.sharedBuf, size)
 		j.shared = j.sharedBuf[:size]
 	}
+}
+
+// grid sets the number and the size of the tiles: of all grids with at least want tiles, the one that moves least. In
+// units of a multiply-add for each k, to read an element of A costs about readA, in every column of tiles; an element
+// of B readB, in every row of tiles (both measured on Zen 3); and threads that wait cost the work they do not do.
+func (j *job[T]) grid(want, threads int) {
+	readA, readB := 4, 10
+	if j.a.ColStride != 1 {
+		readA = 14
+	}
+	mr, nr := j.e.mr, j.e.nr
+	rowPanels, colPanels := (j.m-1)/mr+1, (j.n-1)/nr+1
+	leastRows, leastCols := (j.m-1)/maxRows+1, (j.n-1)/maxCols+1
+	best := -1
+	for gm := leastRows; gm <= min(rowPanels, max(leastRows, want)); gm++ {
+		gn := min(colPanels, max(leastCols, (want-1)/(gm*j.count)+1))
+		tm, tn := (rowPanels-1)/gm*mr+mr, (colPanels-1)/gn*nr+nr
+		tiles := ((j.m-1)/tm + 1) * ((j.n-1)/tn + 1) * j.count
+		cost := readA*j.m*gn + readB*j.n*gm + j.m*j.n*(max(want, roundUp(tiles, threads))-tiles)/tiles
+		if best < 0 || cost < best {
+			best, j.tm, j.tn = cost, tm, tn
+		}
+	}
+	j.gm, j.gn = (j.m-1)/j.tm+1, (j.n-1)/j.tn+1
 }
 
 // unitB reports whether the kernel can read B where it lies.

@@ -176,7 +176,7 @@ func (j *job[T]) tileOfDots(t tile, c []T, ldc int, acc bool) {
 func (j *job[T]) blockA(s *scratch[T], t tile, i0, rows, p0, kc int) {
 	size := int(unsafe.Sizeof(T(0)))
 	x := &s.args
-	if j.a.pack == nil && !j.packsA(t, rows) {
+	if j.a.pack == nil && !j.packsA(t, kc) {
 		x.a = unsafe.Pointer(&j.a.Data[t.a+i0*j.a.RowStride+p0*j.a.ColStride])
 		x.rsa, x.csa = j.a.RowStride*size, j.a.ColStride*size
 		x.astep = j.e.mr * x.rsa
@@ -212,9 +212,11 @@ func (j *job[T]) blockA(s *scratch[T], t tile, i0, rows, p0, kc int) {
 	}
 }
 
-// packsA reports whether a block of A is worth a copy: it is read once for each panel of B.
-func (j *job[T]) packsA(t tile, rows int) bool {
-	return t.cols > 6*j.e.nr
+// packsA reports whether a block of A is worth a copy. It is read once for each panel of B; contiguous rows are read
+// well where they lie, and columns while they are few.
+func (j *job[T]) packsA(t tile, kc int) bool {
+	panels := t.cols / j.e.nr
+	return panels > 24 || panels > 6 && kc > 128 && j.a.ColStride != 1
 }
 
 // packB copies a panel of B, kc rows of nr, the columns beyond width zero.
