@@ -28,7 +28,10 @@ type AttentionOptions struct {
 // gets zeros.
 func ScaledDotProductAttention(q, k, v *Tensor, o AttentionOptions) *Tensor {
 	const op = "scaled_dot_product_attention"
-	placeAll(op, q, k, v)
+	s := placeAll(op, q, k, v)
+	if o.Mask != nil {
+		s = joinScopes(op, s, place2(op, q, o.Mask))
+	}
 	if q.Dim() < 2 || k.Dim() < 2 || v.Dim() < 2 || q.Size(-1) != k.Size(-1) || k.Size(-2) != v.Size(-2) {
 		Fail(op, "queries %v, keys %v, values %v: [..., L, E], [..., S, E], [..., S, D] are needed", q.Shape(), k.Shape(), v.Shape())
 	}
@@ -38,58 +41,49 @@ func ScaledDotProductAttention(q, k, v *Tensor, o AttentionOptions) *Tensor {
 	if o.Causal && o.Mask != nil {
 		Fail(op, "Causal and Mask are both given")
 	}
-	if o.GroupedQueries {
-		k, v = shareHeads(op, q, k), shareHeads(op, q, v)
-		o.GroupedQueries = false
-		y := ScaledDotProductAttention(q, k, v, o)
-		if y.node == nil {
-			k.release()
-			v.release()
-		}
-		return y
-	}
 	scale := o.Scale
 	if scale == 0 {
 		scale = 1 / math.Sqrt(float64(q.Size(-1)))
 	}
-	var temps []*Tensor
-	step := func(t *Tensor) *Tensor { temps = append(temps, t); return t }
-
-	// q is scaled, not the scores: it is the smaller one.
-	scores := step(step(q.MulScalar(scale)).MatMul(k.Transpose(-2, -1)))
-	var blind *Tensor // queries that may look at no key, whose softmax would be 0/0
-	switch {
-	case o.Causal:
-		scores = step(scores.MaskedFill(step(causalMask(scores)), math.Inf(-1)))
-	case o.Mask != nil:
-		if place2(op, scores, o.Mask); o.Mask.DType() == Bool {
-			scores = step(scores.MaskedFill(step(o.Mask.LogicalNot()), math.Inf(-1)))
-		} else {
-			scores = step(scores.Add(o.Mask))
+	var g *random.Generator
+	if s != nil {
+		g = s.Rand()
+	}
+	return composed(func(in []*Tensor) *Tensor {
+		q, k, v, mask := in[0], in[1], in[2], in[3]
+		if o.GroupedQueries {
+			k, v = shareHeads(op, q, k), shareHeads(op, q, v)
 		}
-		blind = step(compose(scores.scope, func(in []*Tensor) *Tensor {
-			return in[0].AMaxKeep(-1).EqScalar(math.Inf(-1))
-		}, scores))
-		scores = step(scores.MaskedFill(blind, 0))
-	}
-	weights := step(scores.Softmax(-1))
-	if blind != nil {
-		weights = step(weights.MaskedFill(blind, 0))
-	}
-	if o.Dropout != 0 {
-		var g *random.Generator
-		if weights.scope != nil {
-			g = weights.scope.Rand()
+		// q is scaled, not the scores: it is the smaller one.
+		scores := q.MulScalar(scale).MatMul(k.Transpose(-2, -1))
+		var blind *Tensor // queries that may look at no key, whose softmax would be 0/0
+		switch {
+		case o.Causal:
+			scores = scores.MaskedFill(causalMask(scores), math.Inf(-1))
+		case mask != nil:
+			if mask.DType() == Bool {
+				scores = scores.MaskedFill(mask.LogicalNot(), math.Inf(-1))
+			} else {
+				scores = scores.Add(mask)
+			}
+			blind = compose(scores.scope, func(in []*Tensor) *Tensor {
+				return in[0].AMaxKeep(-1).EqScalar(math.Inf(-1))
+			}, scores)
+			scores = scores.MaskedFill(blind, 0)
 		}
-		dropped := step(BernoulliMask(weights.Place(), g, o.Dropout, weights.Shape()...))
-		weights = step(weights.MaskedFill(dropped, 0))
-		weights = step(weights.MulScalar(1 / (1 - o.Dropout)))
-	}
-	y := weights.MatMul(v)
-	if y.node == nil {
-		free(temps...)
-	}
-	return y
+		weights := scores.Softmax(-1)
+		if blind != nil {
+			weights = weights.MaskedFill(blind, 0)
+		}
+		if o.Dropout != 0 {
+			dropped := BernoulliMask(weights.Place(), g, o.Dropout, weights.Shape()...)
+			weights = weights.MaskedFill(dropped, 0)
+			if o.Dropout < 1 {
+				weights = weights.MulScalar(1 / (1 - o.Dropout))
+			}
+		}
+		return weights.MatMul(v)
+	}, q, k, v, o.Mask)
 }
 
 // causalMask is true where a key comes after the query.

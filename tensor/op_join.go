@@ -26,6 +26,24 @@ func compose(home *Scope, fn func(in []*Tensor) *Tensor, in ...*Tensor) *Tensor 
 	return fn(used).moveTo(home)
 }
 
+// composed computes an op that is a chain of others, which record it where one of
+// in, which may hold nil, takes a gradient. Otherwise all they make but the
+// result is freed.
+func composed(fn func(in []*Tensor) *Tensor, in ...*Tensor) *Tensor {
+	var home *Scope
+	tracked := false
+	for _, x := range in {
+		if x != nil {
+			home = joinScopes("compose", home, x.scope)
+			tracked = tracked || x.needsGrad()
+		}
+	}
+	if tracked && (home == nil || !home.mode.NoGrad) {
+		return fn(in)
+	}
+	return compose(home, fn, in...)
+}
+
 // unlike is t, or a copy if t is x itself.
 func (t *Tensor) unlike(x *Tensor) *Tensor {
 	if t == x {
@@ -289,18 +307,15 @@ func (t *Tensor) Roll(shifts []int, axes ...int) *Tensor {
 	if len(axes) == 0 && len(shifts) == 1 {
 		return t.Reshape(-1).Roll(shifts, 0).Reshape(t.Shape()...)
 	}
-	if len(shifts) != len(axes) || len(shifts) == 0 {
+	if len(shifts) != len(axes) {
 		Fail(op, "%d shifts for %d axes", len(shifts), len(axes))
-	}
-	if t.Dim() == 0 && len(axes) > 0 {
-		Fail(op, "a scalar has no axis to roll along")
 	}
 	back := make([]int, len(shifts))
 	y := compose(t.scope, func(in []*Tensor) *Tensor {
 		x := in[0]
 		for i, a := range axes {
 			a, back[i] = t.axis(op, a), -shifts[i]
-			if x.NumEl() > 0 {
+			if x.NumEl() > 0 && x.Dim() > 0 {
 				n := x.Size(a)
 				cut := (n - shifts[i]%n) % n
 				x = Cat([]*Tensor{x.Slice(a, cut, n, 1), x.Slice(a, 0, cut, 1)}, a)

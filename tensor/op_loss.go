@@ -16,23 +16,14 @@ const (
 	ReductionNone
 )
 
-// reduced is t after reduction. It frees t, and temps, which were made
-// on the way, unless a graph needs them.
-func (t *Tensor) reduced(r Reduction, temps ...*Tensor) *Tensor {
-	y := t
+func (t *Tensor) reduced(r Reduction) *Tensor {
 	switch r {
 	case ReductionMean:
-		y = t.Mean()
+		return t.Mean()
 	case ReductionSum:
-		y = t.Sum()
+		return t.Sum()
 	}
-	if y.node == nil {
-		if y != t {
-			temps = append(temps, t)
-		}
-		free(temps...)
-	}
-	return y
+	return t
 }
 
 // NLLLossOptions are those of NLLLoss.
@@ -62,16 +53,14 @@ func CrossEntropy(logits, target *Tensor, o CrossEntropyOptions) *Tensor {
 	if !(o.LabelSmoothing >= 0 && o.LabelSmoothing <= 1) {
 		Fail(op, "label smoothing is %v; it must be in [0, 1]", o.LabelSmoothing)
 	}
-	place2(op, logits, target)
-	logp := logits.LogSoftmax(axis)
-	var loss *Tensor
-	if target.DType().IsFloat() && sameShape(target.Shape(), logits.Shape()) {
-		loss = softTargets(op, logp, target, axis, o)
-	} else {
-		loss = nllLoss(op, logp, target, axis, NLLLossOptions{o.Weight, o.IgnoreIndex, o.Reduction}, o.LabelSmoothing)
-	}
-	free(logp)
-	return loss
+	return composed(func(in []*Tensor) *Tensor {
+		logits, target, weight := in[0], in[1], in[2]
+		logp := logits.LogSoftmax(axis)
+		if target.DType().IsFloat() && sameShape(target.Shape(), logp.Shape()) {
+			return softTargets(op, logp, target, weight, axis, o)
+		}
+		return nllLoss(op, logp, target, axis, NLLLossOptions{weight, o.IgnoreIndex, o.Reduction}, o.LabelSmoothing)
+	}, logits, target, o.Weight)
 }
 
 // NLLLoss is -logp at each label of target, times the label's weight; logp and
@@ -80,7 +69,10 @@ func CrossEntropy(logits, target *Tensor, o CrossEntropyOptions) *Tensor {
 func NLLLoss(logp, target *Tensor, o NLLLossOptions) *Tensor {
 	const op = "nll_loss"
 	logp.wantFloat(op)
-	return nllLoss(op, logp, target, classAxis(op, logp), o, 0)
+	return composed(func(in []*Tensor) *Tensor {
+		o.Weight = in[2]
+		return nllLoss(op, in[0], in[1], classAxis(op, logp), o, 0)
+	}, logp, target, o.Weight)
 }
 
 func classAxis(op string, x *Tensor) int {
@@ -141,25 +133,18 @@ func nllLoss(op string, logp, target *Tensor, axis int, o NLLLossOptions, smooth
 	ignored, label, picked, weight, spread := c[0], c[1], c[2], c[3], c[4]
 	shape := logp.Shape()
 	linear(op, picked, logp, func(g *Tensor) *Tensor { return gatherBackward(g, label, axis, shape) })
-	counted := picked.MaskedFill(ignored, 0) // else 0·Inf would be NaN
-	loss := counted.Mul(weight)
-	temps := append(c, counted)
+	loss := picked.MaskedFill(ignored, 0).Mul(weight) // else 0·Inf would be NaN
 	if smoothing > 0 {
 		each := logp
 		if o.Weight != nil {
 			each = logp.Mul(in[2])
-			temps = append(temps, each)
 		}
-		sum := each.SumKeep(axis)
-		even := sum.MaskedFill(ignored, 0)
-		rest := even.Mul(spread)
-		temps = append(temps, sum, even, rest, loss)
-		loss = loss.Add(rest)
+		loss = loss.Add(each.SumKeep(axis).MaskedFill(ignored, 0).Mul(spread))
 	}
-	if o.Reduction == ReductionMean {
-		o.Reduction = ReductionSum
+	if o.Reduction == ReductionNone {
+		return loss.Squeeze(axis)
 	}
-	return lossAlong(axis, loss, o.Reduction, temps...)
+	return loss.Sum()
 }
 
 // pickLabels is logp at the labels. A device that computes later tells of a label
@@ -177,48 +162,25 @@ func pickLabels(op string, logp, label *Tensor, axis int) *Tensor {
 }
 
 // softTargets is the cross entropy of probabilities.
-func softTargets(op string, logp, target *Tensor, axis int, o CrossEntropyOptions) *Tensor {
-	n := float64(logp.Size(axis))
-	weight := classWeights(op, o.Weight, logp, axis)
-	var temps []*Tensor
+func softTargets(op string, logp, target, weight *Tensor, axis int, o CrossEntropyOptions) *Tensor {
 	if o.LabelSmoothing > 0 {
-		scaled := target.MulScalar(1 - o.LabelSmoothing)
-		target = scaled.AddScalar(o.LabelSmoothing / n)
-		temps = append(temps, scaled, target)
+		target = target.MulScalar(1 - o.LabelSmoothing).AddScalar(o.LabelSmoothing / float64(logp.Size(axis)))
 	}
 	each := logp.Mul(target)
-	temps = append(temps, each)
-	if weight != nil {
+	if weight = classWeights(op, weight, logp, axis); weight != nil {
 		each = each.Mul(weight)
-		temps = append(temps, each)
 	}
-	sum := each.SumKeep(axis)
-	return lossAlong(axis, sum.Neg(), o.Reduction, append(temps, sum)...)
-}
-
-// lossAlong reduces a loss that has size 1 on axis, which it drops.
-func lossAlong(axis int, loss *Tensor, r Reduction, temps ...*Tensor) *Tensor {
-	if r != ReductionNone {
-		return loss.reduced(r, temps...)
-	}
-	y := loss.Squeeze(axis)
-	if y.node == nil {
-		free(temps...)
-		loss.release()
-	}
-	return y
+	return each.Sum(axis).Neg().reduced(o.Reduction)
 }
 
 // MSELoss is (x - target)², reduced.
 func MSELoss(x, target *Tensor, r Reduction) *Tensor {
-	d := x.Sub(target)
-	return d.Square().reduced(r, d)
+	return composed(func(in []*Tensor) *Tensor { return in[0].Sub(in[1]).Square().reduced(r) }, x, target)
 }
 
 // L1Loss is |x - target|, reduced.
 func L1Loss(x, target *Tensor, r Reduction) *Tensor {
-	d := x.Sub(target)
-	return d.Abs().reduced(r, d)
+	return composed(func(in []*Tensor) *Tensor { return in[0].Sub(in[1]).Abs().reduced(r) }, x, target)
 }
 
 // SmoothL1Loss is d²/(2·beta) where d = |x - target| is less than beta, and
@@ -244,13 +206,12 @@ func HuberLoss(x, target *Tensor, delta float64, r Reduction) *Tensor {
 
 // huber is scale times d²/2 for d up to bound, and then goes on straight.
 func huber(x, target *Tensor, bound, scale float64, r Reduction) *Tensor {
-	d := x.Sub(target)
-	// With c = d cut to the bound it is c·(d - c/2), on both sides of it.
-	c := d.Clamp(-bound, bound)
-	half := c.MulScalar(0.5)
-	rest := d.Sub(half)
-	product := c.Mul(rest)
-	return product.MulScalar(scale).reduced(r, d, c, half, rest, product)
+	return composed(func(in []*Tensor) *Tensor {
+		// With c = d cut to the bound it is c·(d - c/2), on both sides of it.
+		d := in[0].Sub(in[1])
+		c := d.Clamp(-bound, bound)
+		return c.Mul(d.Sub(c.MulScalar(0.5))).MulScalar(scale).reduced(r)
+	}, x, target)
 }
 
 // BCEOptions are those of BCELoss and BCEWithLogits.
@@ -266,18 +227,14 @@ func BCEWithLogits(x, target *Tensor, o BCEOptions) *Tensor {
 	const op = "binary_cross_entropy_with_logits"
 	x.wantFloat(op)
 	sameTarget(op, x, target)
-	logp := x.LogSigmoid()
-	off := target.RSubScalar(1)
-	flat := off.Mul(x)
-	temps := []*Tensor{logp, off, flat}
-	if o.PosWeight != nil {
-		more := o.PosWeight.SubScalar(1)
-		scaled := target.Mul(more)
-		factor := scaled.AddScalar(1)
-		logp = logp.Mul(factor)
-		temps = append(temps, more, scaled, factor, logp)
-	}
-	return flat.Sub(logp).weighted(o, temps...)
+	return composed(func(in []*Tensor) *Tensor {
+		x, target, weight, positive := in[0], in[1], in[2], in[3]
+		logp := x.LogSigmoid()
+		if positive != nil {
+			logp = logp.Mul(target.Mul(positive.SubScalar(1)).AddScalar(1))
+		}
+		return target.RSubScalar(1).Mul(x).Sub(logp).weighted(weight, o.Reduction)
+	}, x, target, o.Weight, o.PosWeight)
 }
 
 // BCELoss is the binary cross entropy of probabilities x and target, of x's
@@ -301,7 +258,11 @@ func BCELoss(x, target *Tensor, o BCEOptions) *Tensor {
 			x := b.In(0)
 			return g.Mul(x.Neg().Log1p().Sub(x.Log()))
 		})
-	return loss.weighted(o)
+	y := composed(func(in []*Tensor) *Tensor { return in[0].weighted(in[1], o.Reduction) }, loss, o.Weight)
+	if y.node == nil {
+		loss.release()
+	}
+	return y
 }
 
 func sameTarget(op string, x, target *Tensor) {
@@ -310,12 +271,12 @@ func sameTarget(op string, x, target *Tensor) {
 	}
 }
 
-// weighted is the loss t times the weight of o, reduced.
-func (t *Tensor) weighted(o BCEOptions, temps ...*Tensor) *Tensor {
-	if o.Weight == nil {
-		return t.reduced(o.Reduction, temps...)
+// weighted is the loss t times w, which may be nil, reduced.
+func (t *Tensor) weighted(w *Tensor, r Reduction) *Tensor {
+	if w != nil {
+		t = t.Mul(w)
 	}
-	return t.Mul(o.Weight).reduced(o.Reduction, append(temps, t)...)
+	return t.reduced(r)
 }
 
 // KLDivOptions are those of KLDiv.
@@ -327,19 +288,17 @@ type KLDivOptions struct {
 
 // KLDiv is target·(log(target) - logp), of logarithms logp and probabilities target.
 func KLDiv(logp, target *Tensor, o KLDivOptions) *Tensor {
-	var loss *Tensor
-	var temps []*Tensor
-	if o.LogTarget {
-		p, d := target.Exp(), target.Sub(logp)
-		loss, temps = p.Mul(d), []*Tensor{p, d}
-	} else {
-		entropy, cross := target.XLogY(target), target.Mul(logp)
-		loss, temps = entropy.Sub(cross), []*Tensor{entropy, cross}
-	}
-	if o.BatchMean && loss.Dim() > 0 {
-		temps = append(temps, loss)
-		loss = loss.DivScalar(float64(loss.Size(0)))
-		o.Reduction = ReductionSum
-	}
-	return loss.reduced(o.Reduction, temps...)
+	return composed(func(in []*Tensor) *Tensor {
+		logp, target := in[0], in[1]
+		var loss *Tensor
+		if o.LogTarget {
+			loss = target.Exp().Mul(target.Sub(logp))
+		} else {
+			loss = target.XLogY(target).Sub(target.Mul(logp))
+		}
+		if o.BatchMean && loss.Dim() > 0 {
+			return loss.Sum().DivScalar(float64(loss.Size(0)))
+		}
+		return loss.reduced(o.Reduction)
+	}, logp, target)
 }

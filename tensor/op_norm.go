@@ -27,35 +27,15 @@ func RMSNorm(x *Tensor, shape []int, w *Tensor, eps *float64) *Tensor {
 	if eps != nil {
 		e = *eps
 	}
-	wide := x.To(statistics(x.DType()))
-	square := wide.Square()
-	mean := square.MeanKeep(axes...)
-	moved := mean.AddScalar(e)
-	scale := moved.Rsqrt()
-	y := wide.Mul(scale)
-	temps := []*Tensor{square, mean, moved, scale}
-	if w != nil {
-		temps = append(temps, y)
-		y = y.Mul(w)
-	}
-	if y.node == nil {
-		free(temps...)
-	}
-	return y.castFrom(x, wide)
-}
-
-// castFrom casts y to x's dtype, where wide, a cast of x, is what y was computed from.
-func (y *Tensor) castFrom(x, wide *Tensor) *Tensor {
-	z := y.To(x.DType())
-	if z.node == nil {
-		if wide != x {
-			free(wide)
+	return composed(func(in []*Tensor) *Tensor {
+		x, w := in[0], in[1]
+		wide := x.To(statistics(x.DType()))
+		y := wide.Mul(wide.Square().MeanKeep(axes...).AddScalar(e).Rsqrt())
+		if w != nil {
+			y = y.Mul(w)
 		}
-		if z != y {
-			free(y)
-		}
-	}
-	return z
+		return y.To(x.DType())
+	}, x, w)
 }
 
 // lastAxes checks that x ends in shape, and that the weights have it.
@@ -133,7 +113,7 @@ func BatchNorm(x, runningMean, runningVar, w, b *Tensor, training bool, momentum
 		if mc == nil || vc == nil {
 			Fail(op, "without running statistics it works in training mode only")
 		}
-		return affineNorm(op, x, mc, vc, wc, bc, eps)
+		return affineNorm(x, mc, vc, wc, bc, eps)
 	}
 	axes := otherAxes(x, true)
 	n := countOf(x, axes)
@@ -165,27 +145,25 @@ func track(op string, running, now *Tensor, momentum, scale float64) {
 }
 
 // affineNorm is (x-mean)/sqrt(variance+eps)*w + b with given statistics.
-func affineNorm(op string, x, mean, variance, w, b *Tensor, eps float64) *Tensor {
+func affineNorm(x, mean, variance, w, b *Tensor, eps float64) *Tensor {
 	dt := statistics(x.DType())
-	wide := x.To(dt)
-	moved := variance.To(dt).AddScalar(eps)
-	scale := moved.Rsqrt()
-	temps := []*Tensor{moved, scale}
-	if w != nil {
-		scale = scale.Mul(w.To(dt))
-		temps = append(temps, scale)
-	}
-	product := mean.To(dt).Mul(scale)
-	shift := product.Neg()
-	if b != nil {
-		temps = append(temps, shift)
-		shift = b.To(dt).Sub(product)
-	}
-	y := shift.Addcmul(wide, scale, 1)
-	if y.node == nil {
-		free(append(temps, product, shift)...)
-	}
-	return y.castFrom(x, wide)
+	return composed(func(in []*Tensor) *Tensor {
+		for i, t := range in {
+			if t != nil {
+				in[i] = t.To(dt)
+			}
+		}
+		x, mean, variance, w, b := in[0], in[1], in[2], in[3], in[4]
+		scale := variance.AddScalar(eps).Rsqrt()
+		if w != nil {
+			scale = scale.Mul(w)
+		}
+		shift := mean.Mul(scale).Neg()
+		if b != nil {
+			shift = shift.Add(b)
+		}
+		return shift.Addcmul(x, scale, 1)
+	}, x, mean, variance, w, b).To(x.DType())
 }
 
 // GroupNorm normalizes each of the given number of groups of channels of x
@@ -199,9 +177,6 @@ func GroupNorm(x *Tensor, groups int, w, b *Tensor, eps float64) *Tensor {
 	}
 	n, c := x.Size(0), x.Size(1)/groups
 	plane := sizeOf(x.Shape()[2:])
-	if c*plane == 0 {
-		Fail(op, "input %v has nothing to normalize", x.Shape())
-	}
 	if n*c*plane == 1 {
 		Fail(op, "expected more than 1 value per channel when training, got input %v in %s", x.Shape(), plural(groups, "group"))
 	}
