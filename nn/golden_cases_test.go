@@ -11,7 +11,7 @@ import (
 // goldenCases are the cases of testdata/golden.py, under its names.
 func goldenCases() map[string]goldenCase {
 	all := map[string]goldenCase{}
-	for _, some := range []map[string]goldenCase{simpleCases(), convCases(), poolCases(), lossCases(), normCases(), activationCases(), rnnCases()} {
+	for _, some := range []map[string]goldenCase{simpleCases(), convCases(), poolCases(), lossCases(), attentionCases(), normCases(), activationCases(), rnnCases()} {
 		maps.Copy(all, some)
 	}
 	return all
@@ -155,5 +155,41 @@ func lossCases() map[string]goldenCase {
 		"bce weight": function(func(in []*tensor.Tensor) *tensor.Tensor {
 			return tensor.BCEWithLogits(in[0], in[1], tensor.BCEOptions{PosWeight: in[2]})
 		}),
+	}
+}
+
+func attentionCases() map[string]goldenCase {
+	// with calls the layer with the inputs after q, k and v where set puts them.
+	with := func(o nn.MultiHeadAttentionOptions, weights bool, set ...func(o *nn.AttentionOptions, m *tensor.Tensor)) goldenCase {
+		a := nn.NewMultiHeadAttention(rng, 6, 2, o)
+		return goldenCase{module: a, call: func(in []*tensor.Tensor) []*tensor.Tensor {
+			o := nn.AttentionOptions{Weights: weights}
+			for i, set := range set {
+				set(&o, in[3+i])
+			}
+			y, w := a.Forward(in[0], in[1], in[2], o)
+			if w == nil {
+				return []*tensor.Tensor{y}
+			}
+			return []*tensor.Tensor{y, w}
+		}}
+	}
+	type options = nn.MultiHeadAttentionOptions
+	mask := func(o *nn.AttentionOptions, m *tensor.Tensor) { o.Mask = m }
+	padding := func(o *nn.AttentionOptions, m *tensor.Tensor) { o.KeyPaddingMask = m }
+	causal := nn.NewMultiHeadAttention(rng, 6, 2, options{BatchFirst: true})
+	return map[string]goldenCase{
+		"attention":             with(options{}, false),
+		"attention weights":     with(options{BatchFirst: true}, true),
+		"attention masks":       with(options{BatchFirst: true}, true, mask, padding),
+		"attention bias":        with(options{BatchFirst: true, NoBias: true}, false, mask),
+		"attention bias each":   with(options{BatchFirst: true}, false, mask),
+		"attention other sizes": with(options{KDim: 3, VDim: 4}, true),
+		"attention extra":       with(options{AddBiasKV: true, AddZeroAttn: true, BatchFirst: true}, true, mask, padding),
+		"attention single":      with(options{}, true),
+		"attention causal": {module: causal, call: func(in []*tensor.Tensor) []*tensor.Tensor {
+			y, _ := causal.Forward(in[0], in[0], in[0], nn.AttentionOptions{Causal: true})
+			return []*tensor.Tensor{y}
+		}},
 	}
 }

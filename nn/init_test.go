@@ -40,6 +40,8 @@ func TestInitialValuesAreSpreadAsPyTorchs(t *testing.T) {
 	}
 	rng := random.New(3)
 	lstm := nn.NewLSTM(rng, 100, 200, nn.RNNOptions{})
+	attention := nn.NewMultiHeadAttention(rng, 200, 4, nn.MultiHeadAttentionOptions{AddBiasKV: true})
+	mixed := nn.NewMultiHeadAttention(rng, 400, 4, nn.MultiHeadAttentionOptions{KDim: 100, VDim: 50})
 	w := tensor.Parameter(tensor.Zeros(dev(t), tensor.Float32, 300, 40, 3, 3))
 	initialised := func(init func()) func() *tensor.Tensor {
 		return func() *tensor.Tensor { init(); return w }
@@ -48,23 +50,29 @@ func TestInitialValuesAreSpreadAsPyTorchs(t *testing.T) {
 		return func() *tensor.Tensor { return p }
 	}
 	cases := map[string]func() *tensor.Tensor{
-		"linear weight":          made(nn.NewLinear(rng, 100, 2000, nn.LinearOptions{}).Weight),
-		"linear bias":            made(nn.NewLinear(rng, 4, 100000, nn.LinearOptions{}).Bias),
-		"conv weight":            made(nn.NewConv2d(rng, 40, 400, 5, nn.Conv2dOptions{Groups: 4}).Weight),
-		"conv bias":              made(nn.NewConv2d(rng, 4, 50000, 1, nn.Conv2dOptions{}).Bias),
-		"embedding":              made(nn.NewEmbedding(rng, 1000, 200, nn.EmbeddingOptions{}).Weight),
-		"lstm weight_ih":         made(lstm.Layers[0][0].WeightIH),
-		"lstm weight_hh":         made(lstm.Layers[0][0].WeightHH),
-		"kaiming_uniform":        initialised(func() { nn.KaimingUniform(rng, w, nn.Kaiming{}) }),
-		"kaiming_normal fan_out": initialised(func() { nn.KaimingNormal(rng, w, nn.Kaiming{FanOut: true}) }),
-		"kaiming_normal tanh":    initialised(func() { nn.KaimingNormal(rng, w, nn.Kaiming{Nonlinearity: nn.AfterTanh}) }),
-		"kaiming_normal selu":    initialised(func() { nn.KaimingNormal(rng, w, nn.Kaiming{Nonlinearity: nn.AfterSELU}) }),
-		"kaiming_normal linear":  initialised(func() { nn.KaimingNormal(rng, w, nn.Kaiming{Nonlinearity: nn.AfterLinear}) }),
-		"kaiming_normal slope":   initialised(func() { nn.KaimingNormal(rng, w, nn.Kaiming{Slope: 0.5}) }),
-		"xavier_uniform":         initialised(func() { nn.XavierUniform(rng, w, 2) }),
-		"xavier_normal":          initialised(func() { nn.XavierNormal(rng, w, 1) }),
-		"trunc_normal":           initialised(func() { nn.TruncNormal(rng, w, 0.5, 2, -1, 3) }),
-		"orthogonal":             initialised(func() { nn.Orthogonal(rng, w, 3) }),
+		"linear weight":             made(nn.NewLinear(rng, 100, 2000, nn.LinearOptions{}).Weight),
+		"linear bias":               made(nn.NewLinear(rng, 4, 100000, nn.LinearOptions{}).Bias),
+		"conv weight":               made(nn.NewConv2d(rng, 40, 400, 5, nn.Conv2dOptions{Groups: 4}).Weight),
+		"conv bias":                 made(nn.NewConv2d(rng, 4, 50000, 1, nn.Conv2dOptions{}).Bias),
+		"embedding":                 made(nn.NewEmbedding(rng, 1000, 200, nn.EmbeddingOptions{}).Weight),
+		"lstm weight_ih":            made(lstm.Layers[0][0].WeightIH),
+		"lstm weight_hh":            made(lstm.Layers[0][0].WeightHH),
+		"attention in_proj_weight":  made(attention.InProjWeight),
+		"attention in_proj_bias":    made(attention.InProjBias),
+		"attention out_proj.weight": made(attention.OutProj.Weight),
+		"attention out_proj.bias":   made(attention.OutProj.Bias),
+		"attention q_proj_weight":   made(mixed.QProjWeight),
+		"attention k_proj_weight":   made(mixed.KProjWeight),
+		"kaiming_uniform":           initialised(func() { nn.KaimingUniform(rng, w, nn.Kaiming{}) }),
+		"kaiming_normal fan_out":    initialised(func() { nn.KaimingNormal(rng, w, nn.Kaiming{FanOut: true}) }),
+		"kaiming_normal tanh":       initialised(func() { nn.KaimingNormal(rng, w, nn.Kaiming{Nonlinearity: nn.AfterTanh}) }),
+		"kaiming_normal selu":       initialised(func() { nn.KaimingNormal(rng, w, nn.Kaiming{Nonlinearity: nn.AfterSELU}) }),
+		"kaiming_normal linear":     initialised(func() { nn.KaimingNormal(rng, w, nn.Kaiming{Nonlinearity: nn.AfterLinear}) }),
+		"kaiming_normal slope":      initialised(func() { nn.KaimingNormal(rng, w, nn.Kaiming{Slope: 0.5}) }),
+		"xavier_uniform":            initialised(func() { nn.XavierUniform(rng, w, 2) }),
+		"xavier_normal":             initialised(func() { nn.XavierNormal(rng, w, 1) }),
+		"trunc_normal":              initialised(func() { nn.TruncNormal(rng, w, 0.5, 2, -1, 3) }),
+		"orthogonal":                initialised(func() { nn.Orthogonal(rng, w, 3) }),
 	}
 	for name, want := range golden.Stats {
 		tensorOf, ok := cases[name]

@@ -110,32 +110,42 @@ func (r *recurrent) run(m *Mode, c cell, x *tensor.Tensor, state ...*tensor.Tens
 	if x.Dim() != 3 || x.Size(2) != r.in || x.Size(0) == 0 {
 		tensor.Fail(r.name, "an input of shape %v; it must have 2 or 3 axes, at least one step and %d features", x.Shape(), r.in)
 	}
-	rows := len(r.Layers) * len(r.Layers[0])
-	begin := make([][]*tensor.Tensor, rows) // by layer and direction
+	want := []int{len(r.Layers) * len(r.Layers[0]), x.Size(1), r.hidden}
+	in := []*tensor.Tensor{x}
 	for i, s := range state {
-		if s == nil {
-			zero := tensor.Zeros(x.Place(), x.DType(), x.Size(1), r.hidden)
-			for j := range begin {
-				begin[j] = append(begin[j], zero)
-			}
-			continue
-		}
-		if single && s.Dim() == 2 {
+		switch {
+		case s == nil:
+			s = tensor.Zeros(x.Place(), x.DType(), want...)
+		case single && s.Dim() == 2:
 			s = s.Unsqueeze(1)
 		}
-		if want := []int{rows, x.Size(1), r.hidden}; !slices.Equal(s.Shape(), want) {
-			tensor.Fail(r.name, "initial state %d has shape %v, not %v", i, state[i].Shape(), want)
+		if !slices.Equal(s.Shape(), want) {
+			tensor.Fail(r.name, "initial state %d has shape %v, not %v", i, s.Shape(), want)
 		}
-		for j := range begin {
-			begin[j] = append(begin[j], s.Select(0, j))
-		}
+		in = append(in, s)
 	}
+	out := tidy(in, func(in []*tensor.Tensor) []*tensor.Tensor { return r.layers(m, c, in[0], in[1:]) })
+	if single {
+		for i := range out {
+			out[i] = out[i].Squeeze(1)
+		}
+	} else if r.options.BatchFirst {
+		out[0] = out[0].Transpose(0, 1)
+	}
+	return out[0], out[1:]
+}
 
-	end := make([][]*tensor.Tensor, len(state))
+// layers returns the output of the last layer and the final states of all.
+func (r *recurrent) layers(m *Mode, c cell, x *tensor.Tensor, state []*tensor.Tensor) []*tensor.Tensor {
+	end := make([][]*tensor.Tensor, len(state)) // for each part of the state, by layer and direction
 	for i, layer := range r.Layers {
 		var ys []*tensor.Tensor
 		for j, w := range layer {
-			y, last := c.scan(w, x, begin[i*len(layer)+j], j == 1)
+			var begin []*tensor.Tensor
+			for _, s := range state {
+				begin = append(begin, s.Select(0, i*len(layer)+j))
+			}
+			y, last := c.scan(w, x, begin, j == 1)
 			ys = append(ys, y)
 			for k, s := range last {
 				end[k] = append(end[k], s)
@@ -148,19 +158,11 @@ func (r *recurrent) run(m *Mode, c cell, x *tensor.Tensor, state ...*tensor.Tens
 			x = m.dropout(x, r.name, r.options.Dropout)
 		}
 	}
-
-	out := make([]*tensor.Tensor, len(end))
-	for k, s := range end {
-		if out[k] = tensor.Stack(s, 0); single {
-			out[k] = out[k].Squeeze(1)
-		}
+	out := []*tensor.Tensor{x}
+	for _, s := range end {
+		out = append(out, tensor.Stack(s, 0))
 	}
-	if single {
-		x = x.Squeeze(1)
-	} else if r.options.BatchFirst {
-		x = x.Transpose(0, 1)
-	}
-	return x, out
+	return out
 }
 
 // scan runs one layer in one direction over all steps and returns its outputs
