@@ -2,6 +2,7 @@ package tensor_test
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 
@@ -91,5 +92,24 @@ func TestWhereGivesNoGradientToTheOtherSide(t *testing.T) {
 	}
 	if got := tensor.Values[float64](y.Grad()); got[0] != 1 || got[1] != 0 || got[2] != 0 {
 		t.Errorf("gradient of y is %v", got)
+	}
+}
+
+// A tensor equals the constant it was filled with, though its dtype rounds it.
+func TestComparisonRoundsTheScalar(t *testing.T) {
+	dev := cpu.New(cpu.Options{})
+	for _, dt := range []tensor.DType{tensor.Float64, tensor.Float32, tensor.Float16, tensor.BFloat16} {
+		for _, c := range []float64{0, 0.1, -1.0 / 3, 1000.3, 65519, 3e-7, -1e-30, 1e6, math.Inf(-1)} {
+			x := tensor.Full(dev, dt, c, 40)
+			if n := x.EqScalar(c).Sum().IntItem(); n != 40 {
+				t.Errorf("%d of 40 elements of %v(%v) equal %v", n, dt, c, c)
+			}
+			if n := x.LtScalar(c).LogicalOr(x.GtScalar(c)).Sum().IntItem(); n != 0 {
+				t.Errorf("%d of 40 elements of %v(%v) differ from %v", n, dt, c, c)
+			}
+		}
+	}
+	if x := tensor.Full(dev, tensor.Float16, math.NaN(), 1); x.EqScalar(math.NaN()).Sum().IntItem() != 0 {
+		t.Error("NaN equals NaN")
 	}
 }

@@ -36,8 +36,12 @@ func scalarOp(op string, code backend.BinaryOp, t *Tensor, c float64, first bool
 		x = t.To(scalarType(dt, c, code == backend.Div))
 	}
 	dt := x.arr.DType
+	compares := code >= backend.Eq && code <= backend.LogicalXor
+	if compares {
+		c = rounded(c, dt)
+	}
 	p := backend.Params{Scalars: scalars(dt, c)}
-	if code >= backend.Eq && code <= backend.LogicalXor {
+	if compares {
 		dt = Bool
 	}
 	record := tracked(x.scope, dt, x)
@@ -67,6 +71,26 @@ func scalarType(dt DType, c float64, division bool) DType {
 		return Int64
 	}
 	return dt
+}
+
+// rounded is c as the half type dt holds it, so that x equals the c it was made
+// of; kernels know the other types' own precision.
+func rounded(c float64, dt DType) float64 {
+	var bits, least int // of the significand; the exponent of the smallest number
+	switch dt {
+	case Float16:
+		bits, least = 11, -24
+	case BFloat16:
+		bits, least = 8, -133
+	default:
+		return c
+	}
+	_, e := math.Frexp(c)
+	unit := math.Ldexp(1, max(e-bits, least))
+	if r := math.RoundToEven(c/unit) * unit; dt != Float16 || math.Abs(r) <= 65504 {
+		return r
+	}
+	return math.Copysign(math.Inf(1), c)
 }
 
 // integral reports whether c is an integer that an int64 holds.
