@@ -15,6 +15,9 @@ func multiply[T Float](p problem[T], batch []BatchDim) {
 	}
 	count := 1
 	for _, d := range batch {
+		if d.Size < 0 {
+			panic(fmt.Sprintf("gemm: negative batch size %d", d.Size))
+		}
 		count *= d.Size
 	}
 	if p.m == 0 || p.n == 0 || count == 0 {
@@ -26,6 +29,10 @@ func multiply[T Float](p problem[T], batch []BatchDim) {
 	j := jobOf[T]()
 	defer j.release()
 	j.problem, j.batch, j.count = p, batch, count
+	j.kernel = j.e.kernel
+	if n := j.kernel.narrower; n != nil && j.n <= n.nr {
+		j.kernel = *n
+	}
 	j.orient()
 	j.plan(parallel.Threads())
 	tiles, flops := count*j.gm*j.gn, 2*p.m*p.n*p.k*count
@@ -82,6 +89,7 @@ const (
 type job[T Float] struct {
 	problem[T]
 	e       *engine[T]
+	kernel  kernel
 	batch   []BatchDim
 	count   int
 	swapped bool // C's transpose is computed: a and b changed places
@@ -150,7 +158,7 @@ func (j *job[T]) orient() {
 // computed, and to transpose an element costs about as much as 24 multiply-adds.
 func (j *job[T]) cost(b Matrix[T], cColStride, n, m int) int {
 	const transposed = 24
-	c := roundUp(n, j.e.nr) * m
+	c := roundUp(n, j.kernel.nr) * m
 	if b.ColStride != 1 && n > 1 {
 		c += transposed * n * ((m-1)/maxRows + 1)
 	}
@@ -169,7 +177,7 @@ func (j *job[T]) dotCost() int {
 // plan cuts C into tiles, enough for the threads but none too small, and decides whether B is packed ahead.
 // Nothing here changes the order of a sum.
 func (j *job[T]) plan(threads int) {
-	blocks := (max(j.k, 1) + j.e.kc - 1) / j.e.kc
+	blocks := (max(j.k, 1) + j.kernel.kc - 1) / j.kernel.kc
 	j.kc = roundUp((max(j.k, 1)+blocks-1)/blocks, 8)
 
 	want, flops := 1, 2*j.m*j.n*j.k*j.count
@@ -182,7 +190,7 @@ func (j *job[T]) plan(threads int) {
 		}
 	}
 	j.grid(max(want, 1), threads)
-	nr := j.e.nr
+	nr := j.kernel.nr
 	colPanels := (j.n-1)/nr + 1
 	if flops < inlineFlops {
 		return
@@ -202,7 +210,7 @@ func (j *job[T]) grid(want, threads int) {
 	if j.a.ColStride != 1 {
 		readA = 14
 	}
-	mr, nr := j.e.mr, j.e.nr
+	mr, nr := j.kernel.mr, j.kernel.nr
 	rowPanels, colPanels := (j.m-1)/mr+1, (j.n-1)/nr+1
 	leastRows, leastCols := (j.m-1)/maxRows+1, (j.n-1)/maxCols+1
 	best := -1
@@ -222,20 +230,20 @@ func (j *job[T]) grid(want, threads int) {
 func (j *job[T]) unitB() bool { return j.b.pack == nil && j.b.ColStride == 1 }
 
 // panelBlock is the size of one packed panel of B.
-func (j *job[T]) panelBlock() int { return j.kc * j.e.nr }
+func (j *job[T]) panelBlock() int { return j.kc * j.kernel.nr }
 
 // packSharedPanel packs panel i of the whole B: all panels of the first block of k, then those of the next.
 func (j *job[T]) packSharedPanel(i int) {
-	panels := (j.n-1)/j.e.nr + 1
-	p0, j0 := i/panels*j.kc, i%panels*j.e.nr
+	panels := (j.n-1)/j.kernel.nr + 1
+	p0, j0 := i/panels*j.kc, i%panels*j.kernel.nr
 	size := j.panelBlock()
-	j.packB(j.shared[i*size:(i+1)*size], j.b.Offset, p0, min(j.kc, j.k-p0), j0, min(j.e.nr, j.n-j0))
+	j.packB(j.shared[i*size:(i+1)*size], j.b.Offset, p0, min(j.kc, j.k-p0), j0, min(j.kernel.nr, j.n-j0))
 }
 
 // sharedPanel returns the packed panel of B that begins at row p0 and column j0.
 func (j *job[T]) sharedPanel(p0, j0 int) *T {
-	panels := (j.n-1)/j.e.nr + 1
-	return &j.shared[(p0/j.kc*panels+j0/j.e.nr)*j.panelBlock()]
+	panels := (j.n-1)/j.kernel.nr + 1
+	return &j.shared[(p0/j.kc*panels+j0/j.kernel.nr)*j.panelBlock()]
 }
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }

@@ -29,11 +29,13 @@ type kernel struct {
 	kc     int // longest block of k: a panel of B of this height and one of A fit the first-level cache
 	copies bool
 	run    func(*kernelArgs)
+
+	narrower *kernel // serves a C of at most its nr columns better, or nil
 }
 
 // An engine is a kernel with its scratch memory.
 type engine[T Float] struct {
-	kernel
+	kernel  kernel
 	scratch sync.Pool // *scratch[T]
 }
 

@@ -20,27 +20,26 @@ func avx512Float32(args *kernelArgs)
 //go:noescape
 func avx512Float64(args *kernelArgs)
 
-// kernels32 returns the kernels that run here, the fastest first.
-func kernels32() []kernel {
-	k := plainKernels[float32]()
-	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
-		k = append([]kernel{{name: "avx2", mr: 6, nr: 16, kc: 320, copies: true, run: avx2Float32}}, k...)
-	}
-	if cpu.X86.HasAVX512F {
-		k = append([]kernel{{name: "avx512", mr: 12, nr: 32, kc: 192, copies: true, run: avx512Float32}}, k...)
-	}
-	return k
-}
+var (
+	avx2of32   = kernel{name: "avx2", mr: 6, nr: 16, kc: 320, copies: true, run: avx2Float32}
+	avx2of64   = kernel{name: "avx2", mr: 6, nr: 8, kc: 320, copies: true, run: avx2Float64}
+	avx512of32 = kernel{name: "avx512", mr: 12, nr: 32, kc: 192, copies: true, run: avx512Float32, narrower: &avx2of32}
+	avx512of64 = kernel{name: "avx512", mr: 12, nr: 16, kc: 192, copies: true, run: avx512Float64, narrower: &avx2of64}
+)
 
-func kernels64() []kernel {
-	k := plainKernels[float64]()
-	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
-		k = append([]kernel{{name: "avx2", mr: 6, nr: 8, kc: 320, copies: true, run: avx2Float64}}, k...)
+// kernels32 returns the kernels that run here, the fastest first.
+func kernels32() []kernel { return append(usable(avx512of32, avx2of32), plainKernels[float32]()...) }
+
+func kernels64() []kernel { return append(usable(avx512of64, avx2of64), plainKernels[float64]()...) }
+
+func usable(avx512, avx2 kernel) []kernel {
+	switch has2 := cpu.X86.HasAVX2 && cpu.X86.HasFMA; {
+	case has2 && cpu.X86.HasAVX512F:
+		return []kernel{avx512, avx2}
+	case has2:
+		return []kernel{avx2}
 	}
-	if cpu.X86.HasAVX512F {
-		k = append([]kernel{{name: "avx512", mr: 12, nr: 16, kc: 192, copies: true, run: avx512Float64}}, k...)
-	}
-	return k
+	return nil
 }
 
 //go:noescape

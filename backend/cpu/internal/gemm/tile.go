@@ -52,7 +52,7 @@ func (j *job[T]) place(i int) tile {
 
 // tile computes one tile of C, block by block of k, and finishes it while it is in cache.
 func (j *job[T]) tile(s *scratch[T], t tile) {
-	nr := j.e.nr
+	nr := j.kernel.nr
 	c, ldc := j.c.Data[t.c:], j.c.RowStride
 	if !j.direct {
 		ldc = roundUp(t.cols, nr)
@@ -86,14 +86,14 @@ func (j *job[T]) tile(s *scratch[T], t tile) {
 // block adds the products of one block of k to the tile. Blocks of rows of A pass over the panels of B.
 func (j *job[T]) block(s *scratch[T], t tile, p0 int, c []T, ldc int, acc bool) {
 	size := int(unsafe.Sizeof(T(0)))
-	nr, panel := j.e.nr, j.panelBlock()
+	nr, panel := j.kernel.nr, j.panelBlock()
 	kc := min(j.kc, j.k-p0)
 	x := &s.args
 	x.kc, x.acc = kc, 0
 	if acc {
 		x.acc = 1
 	}
-	unit, copies := j.unitB(), j.e.copies && t.rows >= 2*j.e.mr
+	unit, copies := j.unitB(), j.kernel.copies && t.rows >= 2*j.kernel.mr
 	if j.shared == nil {
 		s.b = grow(s.b, ((t.cols-1)/nr+1)*panel)
 	}
@@ -122,12 +122,12 @@ func (j *job[T]) block(s *scratch[T], t tile, p0 int, c []T, ldc int, acc bool) 
 			}
 			if width == nr || !j.direct {
 				x.c, x.ldc = unsafe.Pointer(&c[i0*ldc+j0]), ldc*size
-				j.e.run(x)
+				j.kernel.run(x)
 				continue
 			}
 			s.edge = grow(s.edge, blockRows*nr)
 			x.c, x.ldc, x.acc = unsafe.Pointer(&s.edge[0]), nr*size, 0
-			j.e.run(x)
+			j.kernel.run(x)
 			for r := range rows {
 				from, to := s.edge[r*nr:r*nr+width], c[(i0+r)*ldc+j0:(i0+r)*ldc+j0+width]
 				if acc {
@@ -179,13 +179,13 @@ func (j *job[T]) blockA(s *scratch[T], t tile, i0, rows, p0, kc int) {
 	if j.a.pack == nil && !j.packsA(t, kc) {
 		x.a = unsafe.Pointer(&j.a.Data[t.a+i0*j.a.RowStride+p0*j.a.ColStride])
 		x.rsa, x.csa = j.a.RowStride*size, j.a.ColStride*size
-		x.astep = j.e.mr * x.rsa
+		x.astep = j.kernel.mr * x.rsa
 		return
 	}
-	s.a = grow(s.a, roundUp(rows, j.e.mr)*(kc+16))
+	s.a = grow(s.a, roundUp(rows, j.kernel.mr)*(kc+16))
 	x.a = unsafe.Pointer(&s.a[0])
 	if j.a.pack == nil && j.a.RowStride == 1 && j.a.ColStride >= 0 {
-		mr := j.e.mr
+		mr := j.kernel.mr
 		x.rsa, x.csa, x.astep = size, mr*size, mr*kc*size
 		for r := 0; r < rows; r += mr {
 			src := j.a.Data[t.a+i0+r+p0*j.a.ColStride:]
@@ -194,7 +194,7 @@ func (j *job[T]) blockA(s *scratch[T], t tile, i0, rows, p0, kc int) {
 		return
 	}
 	// Rows one after the other; the strides' difference from a power of two keeps them in different cache sets.
-	x.rsa, x.csa, x.astep = kc*size, size, j.e.mr*kc*size
+	x.rsa, x.csa, x.astep = kc*size, size, j.kernel.mr*kc*size
 	if j.a.pack != nil {
 		j.a.pack(s.a, kc, i0, rows, p0, kc)
 		return
@@ -215,13 +215,13 @@ func (j *job[T]) blockA(s *scratch[T], t tile, i0, rows, p0, kc int) {
 // packsA reports whether a block of A is worth a copy. It is read once for each panel of B; contiguous rows are read
 // well where they lie, and columns while they are few.
 func (j *job[T]) packsA(t tile, kc int) bool {
-	panels := t.cols / j.e.nr
+	panels := t.cols / j.kernel.nr
 	return panels > 24 || panels > 6 && kc > 128 && j.a.ColStride != 1
 }
 
 // packB copies a panel of B, kc rows of nr, the columns beyond width zero.
 func (j *job[T]) packB(dst []T, offset, p0, kc, j0, width int) {
-	nr := j.e.nr
+	nr := j.kernel.nr
 	dst = dst[:kc*nr]
 	if width < nr {
 		clear(dst)
@@ -271,7 +271,7 @@ func (j *job[T]) finishRows(t tile, c []T, ldc int) {
 // finishColumns moves a tile out of scratch to a C whose columns are contiguous, and applies the epilogue.
 func (j *job[T]) finishColumns(s *scratch[T], t tile) {
 	c, ldc := j.c.Data[t.c:], j.c.ColStride
-	ld := roundUp(t.cols, j.e.nr)
+	ld := roundUp(t.cols, j.kernel.nr)
 	if j.ep.Accumulate {
 		s.line = grow(s.line, t.cols*t.rows)
 		transpose(s.line, t.rows, s.c, ld, t.rows, t.cols)
@@ -301,7 +301,7 @@ func (j *job[T]) finishColumns(s *scratch[T], t tile) {
 
 // finishElements does the same for a C without unit stride.
 func (j *job[T]) finishElements(s *scratch[T], t tile) {
-	ld := roundUp(t.cols, j.e.nr)
+	ld := roundUp(t.cols, j.kernel.nr)
 	for r := range t.rows {
 		for q := range t.cols {
 			// Not a slice at t.c: a stride may be negative.
