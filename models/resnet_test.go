@@ -210,7 +210,7 @@ func TestResNetWithoutGradientsHoldsOneBlockAtATime(t *testing.T) {
 	if held, want := s.Bytes(), (x.NumEl()+y.NumEl())*4; held != want {
 		t.Errorf("the scope holds %d bytes, not %d of input and output", held, want)
 	}
-	image := int64(2 * 64 * 16 * 16 * 4) // the largest activation
+	image := int64(2 * 64 * 16 * 16 * 4)                              // the largest activation
 	if peak := dev.MemoryStats().Peak - parameters; peak > 10*image { // a block makes 7, from 1
 		t.Errorf("%d bytes were live at once, %.1f activations", peak, float64(peak)/float64(image))
 	}

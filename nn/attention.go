@@ -139,7 +139,7 @@ func (a *MultiHeadAttention) Forward(q, k, v *tensor.Tensor, o AttentionOptions)
 // project maps queries, keys and values to [N, heads, L, embed/heads].
 func (a *MultiHeadAttention) project(q, k, v *tensor.Tensor) (_, _, _ *tensor.Tensor) {
 	if a.InProjWeight != nil && q == k && k == v {
-		all := affine(q, a.InProjWeight, a.InProjBias)
+		all := tensor.Linear(q, a.InProjWeight, a.InProjBias)
 		return a.split(all.Narrow(-1, 0, a.embed)), a.split(all.Narrow(-1, a.embed, a.embed)), a.split(all.Narrow(-1, 2*a.embed, a.embed))
 	}
 	weights := []*tensor.Tensor{a.QProjWeight, a.KProjWeight, a.VProjWeight}
@@ -152,7 +152,7 @@ func (a *MultiHeadAttention) project(q, k, v *tensor.Tensor) (_, _, _ *tensor.Te
 		if b != nil {
 			b = b.Narrow(0, i*a.embed, a.embed)
 		}
-		out[i] = a.split(affine(x, w, b))
+		out[i] = a.split(tensor.Linear(x, w, b))
 	}
 	return out[0], out[1], out[2]
 }

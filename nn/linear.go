@@ -49,15 +49,7 @@ func initAffine(rng *random.Generator, w, b *tensor.Tensor) {
 
 // Forward maps x [..., in] to [..., out].
 func (l *Linear) Forward(x *tensor.Tensor) *tensor.Tensor { // x [..., in]
-	return affine(x, l.Weight, l.Bias) // [..., out]
-}
-
-// affine is x·wᵀ + b, without b if that is nil.
-func affine(x, w, b *tensor.Tensor) *tensor.Tensor {
-	if b == nil {
-		return x.MatMul(w.T())
-	}
-	return tensor.Linear(x, w, b)
+	return tensor.Linear(x, l.Weight, l.Bias) // [..., out]
 }
 
 // Embedding is a table of vectors, looked up by number.

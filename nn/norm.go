@@ -67,10 +67,11 @@ func (b *BatchNorm) normalize(x *tensor.Tensor, layer string) *tensor.Tensor {
 			momentum = 1 / b.NumBatchesTracked.Item()
 		}
 	}
+	mean, variance := b.RunningMean, b.RunningVar
 	if !training {
-		return tensor.BatchNorm(x, beside(x, b.RunningMean), beside(x, b.RunningVar), beside(x, b.Weight), b.Bias, false, 0, b.eps)
+		mean, variance = beside(x, mean), beside(x, variance)
 	}
-	return tensor.BatchNorm(x, b.RunningMean, b.RunningVar, b.Weight, b.Bias, true, momentum, b.eps)
+	return tensor.BatchNorm(x, mean, variance, b.Weight, b.Bias, training, momentum, b.eps)
 }
 
 // BatchNorm1d normalizes the channels of vectors or sequences.

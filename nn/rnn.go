@@ -213,13 +213,13 @@ func projectLSTM(w *RNNWeights, x *tensor.Tensor) *tensor.Tensor {
 	if bias != nil {
 		bias = beside(x, bias).Add(w.BiasHH) // both are added to the same gates
 	}
-	return affine(x, w.WeightIH, bias)
+	return tensor.Linear(x, w.WeightIH, bias)
 }
 
 func stepLSTM(w *RNNWeights, gates *tensor.Tensor, state []*tensor.Tensor) []*tensor.Tensor {
 	h, c := state[0], state[1]
 	n := h.Size(-1)
-	gates = gates.Add(affine(h, w.WeightHH, nil)) // [N, 4·hidden]: input, forget, cell, output
+	gates = gates.Add(tensor.Linear(h, w.WeightHH, nil)) // [N, 4·hidden]: input, forget, cell, output
 	inForget := gates.Narrow(-1, 0, 2*n).Sigmoid()
 	in, forget := inForget.Narrow(-1, 0, n), inForget.Narrow(-1, n, n)
 	c = forget.Mul(c).Add(in.Mul(gates.Narrow(-1, 2*n, n).Tanh()))
@@ -250,13 +250,13 @@ func (l *GRU) Forward(x, h0 *tensor.Tensor) (out, hN *tensor.Tensor) {
 }
 
 func projectGRU(w *RNNWeights, x *tensor.Tensor) *tensor.Tensor {
-	return affine(x, w.WeightIH, w.BiasIH)
+	return tensor.Linear(x, w.WeightIH, w.BiasIH)
 }
 
 func stepGRU(w *RNNWeights, gates *tensor.Tensor, state []*tensor.Tensor) []*tensor.Tensor {
 	h := state[0]
 	n := h.Size(-1)
-	fromState := affine(h, w.WeightHH, w.BiasHH) // [N, 3·hidden]: reset, update, new
+	fromState := tensor.Linear(h, w.WeightHH, w.BiasHH) // [N, 3·hidden]: reset, update, new
 	both := gates.Narrow(-1, 0, 2*n).Add(fromState.Narrow(-1, 0, 2*n)).Sigmoid()
 	reset, update := both.Narrow(-1, 0, n), both.Narrow(-1, n, n)
 	new := gates.Narrow(-1, 2*n, n).Add(reset.Mul(fromState.Narrow(-1, 2*n, n))).Tanh()
