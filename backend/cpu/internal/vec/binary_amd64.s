@@ -57,30 +57,37 @@ TEXT ·reluGradAVX2(SB), NOSPLIT, $0-32
 
 // func addScalarAVX2(dst, x *float32, n int, s float32)
 TEXT ·addScalarAVX2(SB), NOSPLIT, $0-28
+	VBROADCASTSS s+24(FP), Y4
 	SCALAR(ADD)
 
 // func rsubScalarAVX2(dst, x *float32, n int, s float32)
 TEXT ·rsubScalarAVX2(SB), NOSPLIT, $0-28
+	VBROADCASTSS s+24(FP), Y4
 	SCALAR(RSUB)
 
 // func mulScalarAVX2(dst, x *float32, n int, s float32)
 TEXT ·mulScalarAVX2(SB), NOSPLIT, $0-28
+	VBROADCASTSS s+24(FP), Y4
 	SCALAR(MUL)
 
 // func divScalarAVX2(dst, x *float32, n int, s float32)
 TEXT ·divScalarAVX2(SB), NOSPLIT, $0-28
+	VBROADCASTSS s+24(FP), Y4
 	SCALAR(DIV)
 
 // func rdivScalarAVX2(dst, x *float32, n int, s float32)
 TEXT ·rdivScalarAVX2(SB), NOSPLIT, $0-28
+	VBROADCASTSS s+24(FP), Y4
 	SCALAR(RDIV)
 
 // func maxScalarAVX2(dst, x *float32, n int, s float32)
 TEXT ·maxScalarAVX2(SB), NOSPLIT, $0-28
+	VBROADCASTSS s+24(FP), Y4
 	SCALAR(MAX)
 
 // func minScalarAVX2(dst, x *float32, n int, s float32)
 TEXT ·minScalarAVX2(SB), NOSPLIT, $0-28
+	VBROADCASTSS s+24(FP), Y4
 	SCALAR(MIN)
 
 // func axpyAVX2(dst, x, y *float32, n int, s float32)

@@ -14,31 +14,33 @@ CONST(expMax, 89.0)
 CONST(expMin, -104.0)
 BITS(bias, 0x0000007f0000007f)
 
-// EXPPOLY: Y0 to Y2·2^Y1 with an integer Y1. Uses Y3.
+// EXPPOLY: Y0 to Y2·2^Y1 with an integer Y1; the polynomial is cut in three, for a shorter chain. Uses Y3 to Y5.
 #define EXPPOLY \
 	VMULPS       log2e<>(SB), Y0, Y1; \
 	VROUNDPS     $8, Y1, Y1; \
 	VFNMADD231PS ln2hi<>(SB), Y1, Y0; \
 	VFNMADD231PS ln2lo<>(SB), Y1, Y0; \
+	VCVTPS2DQ    Y1, Y1; \
 	VMOVUPS      exp6<>(SB), Y2; \
-	VMULPS       Y0, Y0, Y3; \
+	VMOVUPS      exp4<>(SB), Y3; \
+	VMOVUPS      exp2<>(SB), Y4; \
+	VMULPS       Y0, Y0, Y5; \
 	VFMADD213PS  exp5<>(SB), Y0, Y2; \
-	VFMADD213PS  exp4<>(SB), Y0, Y2; \
-	VFMADD213PS  exp3<>(SB), Y0, Y2; \
-	VFMADD213PS  exp2<>(SB), Y0, Y2; \
-	VFMADD213PS  half<>(SB), Y0, Y2; \
-	VFMADD213PS  Y0, Y3, Y2; \
-	VADDPS       one<>(SB), Y2, Y2; \
-	VCVTPS2DQ    Y1, Y1
+	VFMADD213PS  exp3<>(SB), Y0, Y3; \
+	VFMADD213PS  half<>(SB), Y0, Y4; \
+	VFMADD213PS  Y3, Y5, Y2; \
+	VFMADD213PS  Y4, Y5, Y2; \
+	VFMADD213PS  Y0, Y5, Y2; \
+	VADDPS       one<>(SB), Y2, Y2
 
-// EXPNEAR: exp of Y0 in [-87, 88], uses Y1 to Y3.
+// EXPNEAR: exp of Y0 in [-87, 88], uses Y1 to Y5.
 #define EXPNEAR \
 	EXPPOLY; \
 	VPSLLD $23, Y1, Y1; \
 	VPADDD Y1, Y2, Y0
 
 // EXP: exp of any Y0; the power of two is applied in two halves, to reach denormals and infinity. The operand that is
-// named first passes its NaN through VMINPS and VMAXPS. Uses Y1 to Y4.
+// named first passes its NaN through VMINPS and VMAXPS. Uses Y1 to Y5.
 #define EXP \
 	VMOVUPS expMax<>(SB), Y1; \
 	VMOVUPS expMin<>(SB), Y2; \

@@ -38,7 +38,7 @@ GLOBL masks<>(SB), RODATA|NOPTR, $64
 	SUBQ CX, AX; \
 	VMOVUPS (AX), Y15
 
-// UNARY(BODY): BODY takes Y0 to Y0; it may use Y1 to Y14.
+// UNARY(BODY): BODY takes Y0 to Y0; it may use Y1 to Y14. For long operations, which overlap by themselves.
 #define UNARY(BODY) \
 	MOVQ dst+0(FP), DI; \
 	MOVQ x+8(FP), SI; \
@@ -119,12 +119,11 @@ done: \
 	VZEROUPPER; \
 	RET
 
-// SCALAR(OP) is BINARY with a scalar, in Y4, for y.
+// SCALAR(OP) is BINARY with the same eight values of Y4 for every y; the function sets them.
 #define SCALAR(OP) \
 	MOVQ dst+0(FP), DI; \
 	MOVQ x+8(FP), SI; \
 	MOVQ n+16(FP), CX; \
-	VBROADCASTSS s+24(FP), Y4; \
 	SUBQ $32, CX; \
 	JLT  eights; \
 loop: \

@@ -219,37 +219,39 @@ CONST(sqrt2overPi, 0.797884560802865355879892119868763737)
 TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-24
 	UNARY(GELUTANH)
 
-#define SQRT VSQRTPS Y0, Y0
+#define SQRT(y, x, t) VSQRTPS x, x
 
 // func sqrtAVX2(dst, x *float32, n int)
 TEXT ·sqrtAVX2(SB), NOSPLIT, $0-24
-	UNARY(SQRT)
+	SCALAR(SQRT)
 
-#define RSQRT \
-	VSQRTPS Y0, Y0; \
-	VMOVUPS one<>(SB), Y1; \
-	VDIVPS  Y0, Y1, Y0
+#define RSQRT(y, x, t) \
+	VSQRTPS x, x; \
+	VDIVPS  x, y, x
 
 // func rsqrtAVX2(dst, x *float32, n int)
 TEXT ·rsqrtAVX2(SB), NOSPLIT, $0-24
-	UNARY(RSQRT)
+	VMOVUPS one<>(SB), Y4
+	SCALAR(RSQRT)
 
-#define ABS VANDPS absBits<>(SB), Y0, Y0
+#define ABS(y, x, t) VANDPS y, x, x
 
 // func absAVX2(dst, x *float32, n int)
 TEXT ·absAVX2(SB), NOSPLIT, $0-24
-	UNARY(ABS)
+	VMOVUPS absBits<>(SB), Y4
+	SCALAR(ABS)
 
-#define NEG VXORPS signBit<>(SB), Y0, Y0
+#define NEG(y, x, t) VXORPS y, x, x
 
 // func negAVX2(dst, x *float32, n int)
 TEXT ·negAVX2(SB), NOSPLIT, $0-24
-	UNARY(NEG)
+	VMOVUPS signBit<>(SB), Y4
+	SCALAR(NEG)
 
-#define RELU \
-	VXORPS Y1, Y1, Y1; \
-	VMAXPS Y0, Y1, Y0
+// VMAXPS gives the operand named first if either is NaN, or both are zero.
+#define RELU(y, x, t) VMAXPS x, y, x
 
 // func reluAVX2(dst, x *float32, n int)
 TEXT ·reluAVX2(SB), NOSPLIT, $0-24
-	UNARY(RELU)
+	VXORPS Y4, Y4, Y4
+	SCALAR(RELU)
