@@ -42,14 +42,13 @@ var binary = [backend.NumBinary]entry{
 	backend.ReLUGrad:      {f32: vec2(vec.ReLUGrad), f64: each2(reluGrad)},
 	backend.LeakyReLUGrad: {f64: each2p(leakyReLUGrad)},
 	backend.ELUGrad:       {f64: each2p(eluGrad)},
-	backend.TanhGrad:      {f64: each2(func(g, y float64) float64 { return g * (1 - y*y) })},
-	backend.SigmoidGrad:   {f64: each2(func(g, y float64) float64 { return g * y * (1 - y) })},
+	backend.TanhGrad:      {f32: tanhGrad[float32], f64: tanhGrad[float64]},
+	backend.SigmoidGrad:   {f32: sigmoidGrad[float32], f64: sigmoidGrad[float64]},
 	backend.GELUGrad:      {f64: each2(geluGrad)},
 	backend.GELUTanhGrad:  {f64: each2(geluTanhGrad)},
 	backend.SiLUGrad:      {f64: each2(siluGrad)},
 	backend.SoftplusGrad:  {f64: each2p(softplusGrad)},
 	backend.HardtanhGrad:  {f64: each2p(hardtanhGrad)},
-	backend.ClampGrad:     {f64: each2p(clampGrad)},
 }
 
 // tests is the entry of an op whose result is Bool.
@@ -228,6 +227,20 @@ func reluGrad(g, y float64) float64 {
 	return g
 }
 
+func tanhGrad[C float32 | float64](dst []C, in [3][]C, _ backend.Scalars) {
+	g, y := in[0][:len(dst)], in[1][:len(dst)]
+	for i := range dst {
+		dst[i] = g[i] * (1 - y[i]*y[i])
+	}
+}
+
+func sigmoidGrad[C float32 | float64](dst []C, in [3][]C, _ backend.Scalars) {
+	g, y := in[0][:len(dst)], in[1][:len(dst)]
+	for i := range dst {
+		dst[i] = g[i] * y[i] * (1 - y[i])
+	}
+}
+
 func leakyReLUGrad(g, x float64, p backend.Scalars) float64 {
 	if x > 0 {
 		return g
@@ -271,11 +284,4 @@ func hardtanhGrad(g, x float64, p backend.Scalars) float64 {
 		return 0
 	}
 	return g
-}
-
-func clampGrad(g, x float64, p backend.Scalars) float64 {
-	if x >= p.A && x <= p.B {
-		return g
-	}
-	return 0
 }

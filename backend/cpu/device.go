@@ -132,6 +132,6 @@ func scalars(p *backend.Params) backend.Scalars {
 	return *(*backend.Scalars)(p.Slot.(*buffer).ptr)
 }
 
-func unsupported(op fmt.Stringer, dtype backend.DType) error {
+func unsupported(op any, dtype backend.DType) error {
 	return fmt.Errorf("cpu: %v of %v: %w", op, dtype, backend.ErrUnsupported)
 }

@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"fmt"
 	"unsafe"
 
 	"github.com/descent-ml/descent/backend"
@@ -30,7 +29,7 @@ type entry struct {
 }
 
 // run applies e to arrays, the output first.
-func (e *entry) run(op fmt.Stringer, p *backend.Params, arrays ...*backend.Array) error {
+func (e *entry) run(op any, p *backend.Params, arrays ...*backend.Array) error {
 	dtype := arrays[0].DType
 	if e.test64 != nil {
 		dtype = arrays[1].DType

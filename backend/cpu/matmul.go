@@ -13,7 +13,7 @@ import (
 // MatMul multiplies batches of matrices.
 func (d *Device) MatMul(out, x, y backend.Array, e backend.Epilogue) error {
 	if out.DType == backend.Bool || e.Act != backend.Identity && e.Act != backend.ReLU {
-		return unsupported(matMul{}, out.DType)
+		return unsupported("MatMul", out.DType)
 	}
 	if out.Size() == 0 {
 		return nil
@@ -27,10 +27,6 @@ func (d *Device) MatMul(out, x, y backend.Array, e backend.Epilogue) error {
 	}
 	return d.matMulConverted(&out, &x, &y, &e)
 }
-
-type matMul struct{}
-
-func (matMul) String() string { return "MatMul" }
 
 // matMulConverted computes in another type, or in other memory, and copies or
 // adds the result to out.

@@ -16,7 +16,7 @@ var mulAdd = entry{
 // constant over those axes, as in batch norm, else two.
 func (d *Device) Norm(out, mean, variance, x, weight, bias backend.Array, eps float64) error {
 	if t := out.DType; !t.IsFloat() {
-		return unsupported(normOp{}, t)
+		return unsupported("Norm", t)
 	} else if t == backend.Float16 || t == backend.BFloat16 {
 		return d.inFloat32(func(c []backend.Array) error {
 			return d.Norm(c[0], mean, variance, c[1], c[2], c[3], eps)
@@ -67,7 +67,7 @@ func (d *Device) Norm(out, mean, variance, x, weight, bias backend.Array, eps fl
 //	dweight = Σ g·x̂,  dbias = Σ g,  dx = (g·w - mean(g·w) - x̂·mean(g·w·x̂)) / √(variance+eps)
 func (d *Device) NormBackward(dx, dweight, dbias, g, x, mean, variance, weight backend.Array, eps float64) error {
 	if t := x.DType; !t.IsFloat() {
-		return unsupported(normOp{}, t)
+		return unsupported("Norm", t)
 	} else if t == backend.Float16 || t == backend.BFloat16 {
 		return d.inFloat32(func(c []backend.Array) error {
 			return d.NormBackward(c[0], c[1], c[2], c[3], c[4], mean, variance, c[5], eps)
@@ -126,10 +126,6 @@ func (d *Device) NormBackward(dx, dweight, dbias, g, x, mean, variance, weight b
 	return c.err
 }
 
-type normOp struct{}
-
-func (normOp) String() string { return "Norm" }
-
 // composer runs kernels one after the other until one fails, and frees its
 // temporaries.
 type composer struct {
@@ -182,7 +178,7 @@ func (c *composer) binary(op backend.BinaryOp, out, x, y backend.Array) {
 }
 
 func (c *composer) mulAdd(out, x, y, z backend.Array) {
-	c.do(func() error { return mulAdd.run(normOp{}, &backend.Params{}, &out, &x, &y, &z) })
+	c.do(func() error { return mulAdd.run("Norm", &backend.Params{}, &out, &x, &y, &z) })
 }
 
 func (c *composer) copy(out, x backend.Array) {

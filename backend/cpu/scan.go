@@ -16,14 +16,29 @@ var scans = [backend.NumScan]struct {
 	backend.CumProd: {init: 1, f64: mul[float64], i64: mul[int64]},
 }
 
-// Scan computes running sums or products along axis.
+// picks say whether the running value gives way to the next one; only these ops
+// have an idx.
+var picks = [backend.NumScan]struct {
+	f64 func(acc, v float64) bool
+	i64 func(acc, v int64) bool
+}{}
+
+// Scan computes running sums, products or extremes along axis.
 func (d *Device) Scan(op backend.ScanOp, out, idx, x backend.Array, axis int) error {
-	s := &scans[op]
+	s, p := &scans[op], &picks[op]
 	switch {
 	case x.DType.IsFloat() && codec64.store[out.DType] != nil:
-		scan(&codec64, s.f64, s.init, &out, &x, axis)
+		if op.HasIndex() {
+			scanPicks(&codec64, p.f64, &out, &idx, &x, axis)
+		} else {
+			scan(&codec64, s.f64, s.init, &out, &x, axis)
+		}
 	case !x.DType.IsFloat() && codecInt.store[out.DType] != nil:
-		scan(&codecInt, s.i64, int64(s.init), &out, &x, axis)
+		if op.HasIndex() {
+			scanPicks(&codecInt, p.i64, &out, &idx, &x, axis)
+		} else {
+			scan(&codecInt, s.i64, int64(s.init), &out, &x, axis)
+		}
 	default:
 		return unsupported(op, x.DType)
 	}
@@ -65,6 +80,47 @@ func scan[C compute](c *codec[C], f func(a, b C) C, init C, out, x *backend.Arra
 				for k := range v {
 					acc = f(acc, v[k])
 					v[k] = acc
+				}
+				store(unsafe.Add(to, j*so*sizeO), so, v)
+			}
+			s.advance(&at, 1)
+		}
+	})
+}
+
+// scanPicks is scan for a running value that is always one of x's, and its place.
+func scanPicks[C compute](c *codec[C], takes func(acc, v C) bool, out, idx, x *backend.Array, axis int) {
+	if out.Size() == 0 {
+		return
+	}
+	length := x.Shape[axis]
+	var shape []int
+	o, so := line(out, axis, &shape)
+	k, sk := line(idx, axis, &shape)
+	i, si := line(x, axis, &shape)
+	s := new(space)
+	s.walk(&o, &k, &i)
+	load, store := c.load[x.DType], c.store[out.DType]
+	sizeO, sizeI := out.DType.Size(), x.DType.Size()
+	parallel.For(s.size, max(1, grainSlow/length), func(lo, hi int) {
+		buf := c.get()
+		defer c.put(buf)
+		at := s.at(lo)
+		for ; lo < hi; lo++ {
+			to := unsafe.Add(s.ops[0].ptr, s.offset(&s.ops[0], &at)*sizeO)
+			place := unsafe.Add(s.ops[1].ptr, s.offset(&s.ops[1], &at)*8)
+			from := unsafe.Add(s.ops[2].ptr, s.offset(&s.ops[2], &at)*sizeI)
+			var acc C
+			best := int64(0)
+			for j := 0; j < length; j += blockLen {
+				v := buf[0][:min(blockLen, length-j)]
+				load(v, unsafe.Add(from, j*si*sizeI), si)
+				for n := range v {
+					if j+n == 0 || takes(acc, v[n]) {
+						acc, best = v[n], int64(j+n)
+					}
+					v[n] = acc
+					*(*int64)(unsafe.Add(place, (j+n)*sk*8)) = best
 				}
 				store(unsafe.Add(to, j*so*sizeO), so, v)
 			}
