@@ -96,7 +96,6 @@ const (
 	SiLUGrad      // y: the input
 	SoftplusGrad  // y: the input; A: beta, B: threshold
 	HardtanhGrad  // y: the input; A, B: bounds (gradient inside the open interval)
-	ClampGrad     // y: the input; A, B: bounds (gradient inside the closed interval)
 	NumBinary
 )
 
@@ -126,14 +125,20 @@ const (
 	NumReduce
 )
 
-// ScanOp names a running reduction along one axis.
+// ScanOp names a running reduction along one axis. The ops from firstPick on have
+// a second output, the position that each value comes from.
 type ScanOp uint8
 
 const (
 	CumSum ScanOp = iota
 	CumProd
 	NumScan
+
+	firstPick = NumScan
 )
+
+// HasIndex reports whether op has the second output.
+func (op ScanOp) HasIndex() bool { return op >= firstPick }
 
 // ScatterOp says what becomes of a value that is already there.
 type ScatterOp uint8

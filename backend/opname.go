@@ -108,13 +108,12 @@ func _() {
 	_ = x[SiLUGrad-31]
 	_ = x[SoftplusGrad-32]
 	_ = x[HardtanhGrad-33]
-	_ = x[ClampGrad-34]
-	_ = x[NumBinary-35]
+	_ = x[NumBinary-34]
 }
 
-const _BinaryOp_name = "AddSubMulDivFloorDivTruncDivRemainderFmodPowMaximumMinimumAtan2BitAndBitOrBitXorEqNeLtLeGtGeLogicalAndLogicalOrLogicalXorReLUGradLeakyReLUGradELUGradTanhGradSigmoidGradGELUGradGELUTanhGradSiLUGradSoftplusGradHardtanhGradClampGradNumBinary"
+const _BinaryOp_name = "AddSubMulDivFloorDivTruncDivRemainderFmodPowMaximumMinimumAtan2BitAndBitOrBitXorEqNeLtLeGtGeLogicalAndLogicalOrLogicalXorReLUGradLeakyReLUGradELUGradTanhGradSigmoidGradGELUGradGELUTanhGradSiLUGradSoftplusGradHardtanhGradNumBinary"
 
-var _BinaryOp_index = [...]uint8{0, 3, 6, 9, 12, 20, 28, 37, 41, 44, 51, 58, 63, 69, 74, 80, 82, 84, 86, 88, 90, 92, 102, 111, 121, 129, 142, 149, 157, 168, 176, 188, 196, 208, 220, 229, 238}
+var _BinaryOp_index = [...]uint8{0, 3, 6, 9, 12, 20, 28, 37, 41, 44, 51, 58, 63, 69, 74, 80, 82, 84, 86, 88, 90, 92, 102, 111, 121, 129, 142, 149, 157, 168, 176, 188, 196, 208, 220, 229}
 
 func (i BinaryOp) String() string {
 	idx := int(i) - 0

@@ -13,6 +13,22 @@ func (t *Tensor) scan(op string, code backend.ScanOp, axis int) *Tensor {
 	return y
 }
 
+// scanPick is scan for a running value that is always one of t's: it returns its
+// index too, and the gradient goes to that element.
+func (t *Tensor) scanPick(op string, code backend.ScanOp, axis int) (values, indices *Tensor) {
+	t.use(op)
+	axis = t.axis(op, axis)
+	if t.Dim() == 0 {
+		return t, Zeros(t.Place(), Int64)
+	}
+	values = empty(op, t.dev, t.scope, t.DType(), t.Shape())
+	indices = empty(op, t.dev, t.scope, Int64, t.Shape())
+	check(op, t.dev.Scan(code, values.arr, indices.arr, t.arr, axis))
+	shape := t.Shape()
+	linear(op, values, t, func(g *Tensor) *Tensor { return gatherBackward(g, indices, axis, shape) })
+	return values, indices
+}
+
 // CumSum is the running sum along axis. Integers and bool are summed as int64.
 func (t *Tensor) CumSum(axis int) *Tensor {
 	const op = "cumsum"

@@ -198,9 +198,9 @@ func binaryOut(op backend.BinaryOp, d backend.DType) backend.DType {
 
 // binaryOperands are values that op promises something for.
 func (b *bench) binaryOperands(op backend.BinaryOp, d backend.DType) (x, y []float64) {
-	divides := op >= backend.FloorDiv && op <= backend.Fmod || op > backend.ClampGrad
+	divides := op >= backend.FloorDiv && op <= backend.Fmod || op > backend.HardtanhGrad
 	x, y = b.operands(d, divides, op == backend.Pow)
-	if d.IsFloat() && op >= backend.ReLUGrad && op <= backend.ClampGrad {
+	if d.IsFloat() && op >= backend.ReLUGrad && op <= backend.HardtanhGrad {
 		y = slices.DeleteFunc(y, func(v float64) bool { return math.IsInf(v, 0) || math.IsNaN(v) })
 	}
 	return x, y
@@ -270,7 +270,7 @@ func (b *bench) binary(op backend.BinaryOp, d backend.DType) (ran bool) {
 			arrays(both, both, both)
 		}
 	}
-	if op < backend.ReLUGrad || op > backend.ClampGrad { // their scalars are parameters
+	if op < backend.ReLUGrad || op > backend.HardtanhGrad { // their scalars are parameters
 		for _, c := range elementwiseCases {
 			v := ys[b.rng.IntN(len(ys))]
 			if math.IsNaN(v) {
@@ -476,7 +476,7 @@ func testSlots(b *bench) {
 				return b.dev.Unary(op, out.Array, x.Array, p)
 			})
 		}
-		for _, op := range []backend.BinaryOp{backend.LeakyReLUGrad, backend.SoftplusGrad, backend.ClampGrad} {
+		for _, op := range []backend.BinaryOp{backend.LeakyReLUGrad, backend.SoftplusGrad, backend.HardtanhGrad} {
 			same("Binary "+op.String(), scalars.Scalars, d, func(out array, p backend.Params) error {
 				return b.dev.Binary(op, out.Array, x.Array, y.Array, p)
 			})

@@ -156,7 +156,6 @@ var binaryRefs = map[backend.BinaryOp]func(x, y, a, b float64) float64{
 		return g * sigmoid(x*beta)
 	},
 	backend.HardtanhGrad: func(g, x, a, b float64) float64 { return pick(a < x && x < b, g) },
-	backend.ClampGrad:    func(g, x, a, b float64) float64 { return pick(a <= x && x <= b, g) },
 }
 
 // ternaryRefs also say what rounding may lose: the magnitudes that are added.

@@ -249,7 +249,7 @@ func leakyReLUGrad(g, x float64, p backend.Scalars) float64 {
 }
 
 func eluGrad(g, x float64, p backend.Scalars) float64 {
-	if x > 0 {
+	if !(x <= 0) { // PyTorch passes the gradient on at NaN too
 		return g
 	}
 	return g * p.A * math.Exp(x)

@@ -113,10 +113,9 @@ func (d *Device) Scan(op backend.ScanOp, out, idx, x backend.Array, axis int) er
 	c.axis(axis, x)
 	c.result("out", out, x.DType, x.Shape)
 	c.disjoint(out, x, true)
-	switch op {
-	case backend.CumSum, backend.CumProd:
+	if !op.HasIndex() {
 		c.that(idx.IsScalar(), "idx has a buffer")
-	default:
+	} else {
 		c.result("idx", idx, backend.Int64, x.Shape)
 		c.disjoint(idx, x, false)
 		c.disjoint(idx, out, false)

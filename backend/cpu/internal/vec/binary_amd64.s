@@ -58,37 +58,37 @@ TEXT ·reluGradAVX2(SB), NOSPLIT, $0-32
 // func addScalarAVX2(dst, x *float32, n int, s float32)
 TEXT ·addScalarAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS s+24(FP), Y4
-	SCALAR(ADD)
+	CHEAP(ADD)
 
 // func rsubScalarAVX2(dst, x *float32, n int, s float32)
 TEXT ·rsubScalarAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS s+24(FP), Y4
-	SCALAR(RSUB)
+	CHEAP(RSUB)
 
 // func mulScalarAVX2(dst, x *float32, n int, s float32)
 TEXT ·mulScalarAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS s+24(FP), Y4
-	SCALAR(MUL)
+	CHEAP(MUL)
 
 // func divScalarAVX2(dst, x *float32, n int, s float32)
 TEXT ·divScalarAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS s+24(FP), Y4
-	SCALAR(DIV)
+	CHEAP(DIV)
 
 // func rdivScalarAVX2(dst, x *float32, n int, s float32)
 TEXT ·rdivScalarAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS s+24(FP), Y4
-	SCALAR(RDIV)
+	CHEAP(RDIV)
 
 // func maxScalarAVX2(dst, x *float32, n int, s float32)
 TEXT ·maxScalarAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS s+24(FP), Y4
-	SCALAR(MAX)
+	CHEAP(MAX)
 
 // func minScalarAVX2(dst, x *float32, n int, s float32)
 TEXT ·minScalarAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS s+24(FP), Y4
-	SCALAR(MIN)
+	CHEAP(MIN)
 
 // func axpyAVX2(dst, x, y *float32, n int, s float32)
 // dst = x + s·y

@@ -119,8 +119,8 @@ done: \
 	VZEROUPPER; \
 	RET
 
-// SCALAR(OP) is BINARY with the same eight values of Y4 for every y; the function sets them.
-#define SCALAR(OP) \
+// CHEAP(OP) is BINARY with Y4, which the function sets, for every y.
+#define CHEAP(OP) \
 	MOVQ dst+0(FP), DI; \
 	MOVQ x+8(FP), SI; \
 	MOVQ n+16(FP), CX; \

@@ -223,7 +223,7 @@ TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-24
 
 // func sqrtAVX2(dst, x *float32, n int)
 TEXT ·sqrtAVX2(SB), NOSPLIT, $0-24
-	SCALAR(SQRT)
+	CHEAP(SQRT)
 
 #define RSQRT(y, x, t) \
 	VSQRTPS x, x; \
@@ -232,21 +232,21 @@ TEXT ·sqrtAVX2(SB), NOSPLIT, $0-24
 // func rsqrtAVX2(dst, x *float32, n int)
 TEXT ·rsqrtAVX2(SB), NOSPLIT, $0-24
 	VMOVUPS one<>(SB), Y4
-	SCALAR(RSQRT)
+	CHEAP(RSQRT)
 
 #define ABS(y, x, t) VANDPS y, x, x
 
 // func absAVX2(dst, x *float32, n int)
 TEXT ·absAVX2(SB), NOSPLIT, $0-24
 	VMOVUPS absBits<>(SB), Y4
-	SCALAR(ABS)
+	CHEAP(ABS)
 
 #define NEG(y, x, t) VXORPS y, x, x
 
 // func negAVX2(dst, x *float32, n int)
 TEXT ·negAVX2(SB), NOSPLIT, $0-24
 	VMOVUPS signBit<>(SB), Y4
-	SCALAR(NEG)
+	CHEAP(NEG)
 
 // VMAXPS gives the operand named first if either is NaN, or both are zero.
 #define RELU(y, x, t) VMAXPS x, y, x
@@ -254,4 +254,4 @@ TEXT ·negAVX2(SB), NOSPLIT, $0-24
 // func reluAVX2(dst, x *float32, n int)
 TEXT ·reluAVX2(SB), NOSPLIT, $0-24
 	VXORPS Y4, Y4, Y4
-	SCALAR(RELU)
+	CHEAP(RELU)

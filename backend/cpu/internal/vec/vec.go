@@ -4,6 +4,9 @@
 // Unless a function says otherwise, its operands have at least len(dst) elements (it panics if not), dst may be one of
 // them exactly but must not overlap it in part, and the value of an element depends neither on its place nor on the
 // length, so a slice may be cut anywhere without changing a bit. NaN and infinities behave as in PyTorch.
+//
+// The largest errors of the assembly, in units of the last place over every 97th float32: Exp 0.98, Log 0.85, Tanh
+// 1.31, Sigmoid 2.30, SiLU 2.24, Erf 1.02, Rsqrt 1.50. The tests hold all functions to a bound.
 package vec
 
 import "math"

@@ -72,8 +72,8 @@ var functions = []struct {
 	{"Exp", Exp, math.Exp, 1.01, false},
 	{"Log", Log, math.Log, 1, false},
 	{"Tanh", Tanh, math.Tanh, 1.7, false},
-	{"Sigmoid", Sigmoid, func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }, 2, false},
-	{"SiLU", SiLU, func(x float64) float64 { return x / (1 + math.Exp(-x)) }, 2, false},
+	{"Sigmoid", Sigmoid, func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }, 2.4, false},
+	{"SiLU", SiLU, func(x float64) float64 { return x / (1 + math.Exp(-x)) }, 2.4, false},
 	{"Erf", Erf, math.Erf, 1.1, false},
 	{"GELU", GELU, func(x float64) float64 { return x / 2 * math.Erfc(-x/math.Sqrt2) }, 2, true},
 	{"GELUTanh", GELUTanh, func(x float64) float64 {
