@@ -26,6 +26,7 @@ const (
 	Asin
 	Acos
 	Atan
+	Sinh
 	Cosh
 	Asinh
 	Acosh

@@ -126,6 +126,11 @@ func (t *Tensor) Atan() *Tensor {
 	return unaryFloat("atan", backend.Atan, t, none, func(g, x, y *Tensor) *Tensor { return g.Div(x.Square().AddScalar(1)) })
 }
 
+// Sinh is the hyperbolic sine.
+func (t *Tensor) Sinh() *Tensor {
+	return unaryFloat("sinh", backend.Sinh, t, none, func(g, x, y *Tensor) *Tensor { return g.Mul(x.Cosh()) })
+}
+
 // Cosh is the hyperbolic cosine.
 func (t *Tensor) Cosh() *Tensor {
 	return unaryFloat("cosh", backend.Cosh, t, none, func(g, x, y *Tensor) *Tensor {

@@ -37,6 +37,7 @@ var unary = [backend.NumUnary]entry{
 	backend.Asin:       {f64: each1(math.Asin)},
 	backend.Acos:       {f64: each1(math.Acos)},
 	backend.Atan:       {f64: each1(math.Atan)},
+	backend.Sinh:       {f64: each1(math.Sinh)},
 	backend.Cosh:       {f64: each1(math.Cosh)},
 	backend.Asinh:      {f64: each1(math.Asinh)},
 	backend.Acosh:      {f64: each1(math.Acosh)},
