@@ -307,15 +307,15 @@ func (t *Tensor) Roll(shifts []int, axes ...int) *Tensor {
 	if len(axes) == 0 && len(shifts) == 1 {
 		return t.Reshape(-1).Roll(shifts, 0).Reshape(t.Shape()...)
 	}
-	if len(shifts) != len(axes) {
-		Fail(op, "%d shifts for %d axes", len(shifts), len(axes))
+	if len(shifts) != len(axes) || len(shifts) == 0 || t.Dim() == 0 {
+		Fail(op, "%d shifts for %d axes of a tensor of %d", len(shifts), len(axes), t.Dim())
 	}
 	back := make([]int, len(shifts))
 	y := compose(t.scope, func(in []*Tensor) *Tensor {
 		x := in[0]
 		for i, a := range axes {
 			a, back[i] = t.axis(op, a), -shifts[i]
-			if x.NumEl() > 0 && x.Dim() > 0 {
+			if x.NumEl() > 0 {
 				n := x.Size(a)
 				cut := (n - shifts[i]%n) % n
 				x = Cat([]*Tensor{x.Slice(a, cut, n, 1), x.Slice(a, 0, cut, 1)}, a)

@@ -94,54 +94,76 @@ func classWeights(op string, w, x *Tensor, axis int) *Tensor {
 	return alongAxis(w.Detach().To(x.DType()), x.Dim(), axis)
 }
 
-// nllLoss is linear in logp: the labels choose coefficients, which are computed
-// first and are constant for the gradient. Smoothing spreads as much of each
-// label over all classes.
+// nllLoss is linear in logp: the labels choose the coefficients. Smoothing spreads
+// as much of each label over all classes.
 func nllLoss(op string, logp, target *Tensor, axis int, o NLLLossOptions, smoothing float64) *Tensor {
-	want := slices.Delete(slices.Clone(logp.Shape()), axis, axis+1)
+	shape := logp.Shape()
+	want := slices.Delete(slices.Clone(shape), axis, axis+1)
 	if place2(op, logp, target); !target.DType().IsInt() || !sameShape(target.Shape(), want) {
-		Fail(op, "a target of %v%v for input %v: integers of shape %v, or probabilities, are needed", target.DType(), target.Shape(), logp.Shape(), want)
+		Fail(op, "a target of %v%v for input %v: integers of shape %v, or probabilities, are needed", target.DType(), target.Shape(), shape, want)
 	}
 	ignore := int64(-100)
 	if o.IgnoreIndex != nil {
 		ignore = *o.IgnoreIndex
 	}
-	in := []*Tensor{target, logp}
-	if o.Weight != nil {
-		in = append(in, classWeights(op, o.Weight, logp, axis))
+	in := []*Tensor{logp, target}
+	classes := classWeights(op, o.Weight, logp, axis)
+	if classes != nil {
+		in = append(in, classes)
 	}
-	// For each position: is it ignored, its label (0 if so), logp there, minus its
-	// weight, and minus the weight of an even spread. Means have their divisor in
-	// the weights.
 	c := Within(ScopeOptions{NoGrad: true}, in, func(in []*Tensor) []*Tensor {
-		label := in[0].Unsqueeze(axis).To(Int64)
+		logp := in[0]
+		label := in[1].Unsqueeze(axis).To(Int64)
 		ignored := label.EqScalar(float64(ignore))
 		label = label.MaskedFill(ignored, 0)
-		picked := pickLabels(op, in[1], label, axis)
-		spread := Full(label.Place(), logp.DType(), -1, label.Shape()...).MaskedFill(ignored, 0)
+		picked := pickLabels(op, logp, label, axis)
+		// Minus the weight of each position, and of the even spread there. In a mean
+		// they have its divisor.
+		spread := ignored.To(logp.DType()).SubScalar(1)
 		weight := spread
-		if len(in) > 2 {
-			weight = spread.Mul(in[2].Expand(logp.Shape()...).Gather(axis, label))
+		if classes != nil {
+			weight = in[2].Expand(shape...).Gather(axis, label).Mul(spread)
 		}
 		if o.Reduction == ReductionMean {
 			total := weight.Sum().Neg()
-			spread, weight = spread.Div(total), weight.Div(total)
+			if smoothing > 0 {
+				spread = spread.Div(total)
+			}
+			weight = weight.Div(total)
 		}
-		n := float64(logp.Size(axis))
-		return []*Tensor{ignored, label, picked, weight.MulScalar(1 - smoothing), spread.MulScalar(smoothing / n)}
+		if smoothing == 0 {
+			loss := picked.MaskedFill(ignored, 0).Mul(weight) // else 0·Inf would be NaN
+			return []*Tensor{lossAlong(axis, loss, o.Reduction), label, weight, nil}
+		}
+		weight, spread = weight.MulScalar(1-smoothing), spread.MulScalar(smoothing/float64(shape[axis]))
+		if classes != nil {
+			logp = logp.Mul(in[2])
+		}
+		loss := picked.Mul(weight).Add(logp.SumKeep(axis).Mul(spread)).MaskedFill(ignored, 0)
+		return []*Tensor{lossAlong(axis, loss, o.Reduction), label, weight, spread}
 	})
-	ignored, label, picked, weight, spread := c[0], c[1], c[2], c[3], c[4]
-	shape := logp.Shape()
-	linear(op, picked, logp, func(g *Tensor) *Tensor { return gatherBackward(g, label, axis, shape) })
-	loss := picked.MaskedFill(ignored, 0).Mul(weight) // else 0·Inf would be NaN
-	if smoothing > 0 {
-		each := logp
-		if o.Weight != nil {
-			each = logp.Mul(in[2])
+	loss, label, weight, spread := c[0], c[1], c[2], c[3]
+	each := o.Reduction == ReductionNone
+	return linear(op, loss, logp, func(g *Tensor) *Tensor {
+		if each {
+			g = g.Unsqueeze(axis)
 		}
-		loss = loss.Add(each.SumKeep(axis).MaskedFill(ignored, 0).Mul(spread))
-	}
-	if o.Reduction == ReductionNone {
+		d := gatherBackward(g.Mul(weight), label, axis, shape)
+		if spread == nil {
+			return d
+		}
+		even := g.Mul(spread)
+		if classes != nil {
+			even = even.Mul(classes)
+		}
+		return d.Add(even)
+	})
+}
+
+// lossAlong reduces a loss that has size 1 on axis and, for a mean, its divisor
+// in its weights.
+func lossAlong(axis int, loss *Tensor, r Reduction) *Tensor {
+	if r == ReductionNone {
 		return loss.Squeeze(axis)
 	}
 	return loss.Sum()

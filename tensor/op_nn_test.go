@@ -161,7 +161,9 @@ func TestMisuseIsNamed(t *testing.T) {
 		{"stride [-1 1]", func() { Conv2d(img, w, nil, Conv2dOptions{Stride: [2]int{-1, 1}}) }},
 		{"Same needs stride 1", func() { Conv2d(img, w, nil, Conv2dOptions{Same: true, Stride: k2}) }},
 		{"an operand is nil", func() { Conv2d(img, nil, nil, Conv2dOptions{}) }},
-		{"output padding", func() { ConvTranspose2d(Zeros(s, Float32, 2, 6, 4, 4), w, nil, ConvTranspose2dOptions{OutputPadding: k2}) }},
+		{"output padding", func() {
+			ConvTranspose2d(Zeros(s, Float32, 2, 6, 4, 4), w, nil, ConvTranspose2dOptions{OutputPadding: k2})
+		}},
 		{"padding [2 2] is more than half of kernel [2 2]", func() { MaxPool2d(img, k2, MaxPool2dOptions{Padding: k2}) }},
 		{"is larger than input [2 3 4 4]", func() { AvgPool2d(img, [2]int{5, 5}, AvgPool2dOptions{}) }},
 		{"[N, C, H, W] or [C, H, W] is needed", func() { MaxPool2d(vec, k2, MaxPool2dOptions{}) }},

@@ -172,8 +172,8 @@ func affineNorm(x, mean, variance, w, b *Tensor, eps float64) *Tensor {
 func GroupNorm(x *Tensor, groups int, w, b *Tensor, eps float64) *Tensor {
 	const op = "group_norm"
 	x.wantFloat(op)
-	if x.Dim() < 2 || groups < 1 || x.Size(1)%groups != 0 {
-		Fail(op, "input %v: [N, C, …] with a multiple of %d channels is needed", x.Shape(), groups)
+	if x.Dim() < 2 || groups < 1 || x.Size(1)%groups != 0 || sizeOf(x.Shape()[1:]) == 0 {
+		Fail(op, "input %v: [N, C, …] with a multiple of %d channels is needed, of which only N may be 0", x.Shape(), groups)
 	}
 	n, c := x.Size(0), x.Size(1)/groups
 	plane := sizeOf(x.Shape()[2:])
