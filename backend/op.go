@@ -107,6 +107,7 @@ const (
 	Where   TernaryOp = iota // x (Bool) ? y : z
 	Addcmul                  // x + A·y·z
 	Addcdiv                  // x + A·y/z
+	Lerp                     // x + z·(y-x), from the nearer end
 	NumTernary
 )
 

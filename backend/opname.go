@@ -130,12 +130,13 @@ func _() {
 	_ = x[Where-0]
 	_ = x[Addcmul-1]
 	_ = x[Addcdiv-2]
-	_ = x[NumTernary-3]
+	_ = x[Lerp-3]
+	_ = x[NumTernary-4]
 }
 
-const _TernaryOp_name = "WhereAddcmulAddcdivNumTernary"
+const _TernaryOp_name = "WhereAddcmulAddcdivLerpNumTernary"
 
-var _TernaryOp_index = [...]uint8{0, 5, 12, 19, 29}
+var _TernaryOp_index = [...]uint8{0, 5, 12, 19, 23, 33}
 
 func (i TernaryOp) String() string {
 	idx := int(i) - 0

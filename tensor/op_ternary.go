@@ -166,3 +166,12 @@ func (t *Tensor) ClampTensor(lo, hi *Tensor) *Tensor {
 	}
 	return y
 }
+
+// Lerp goes from t to end by weight: t + weight·(end-t), of floats.
+func (t *Tensor) Lerp(end, weight *Tensor) *Tensor {
+	t.wantFloat("lerp")
+	return ternary("lerp", backend.Lerp, t, end, weight, none,
+		func(g, x, y, w *Tensor) *Tensor { return g.Mul(w.RSubScalar(1)) },
+		func(g, x, y, w *Tensor) *Tensor { return g.Mul(w) },
+		func(g, x, y, w *Tensor) *Tensor { return g.Mul(y.Sub(x)) })
+}

@@ -1,6 +1,10 @@
 package cpu
 
-import "github.com/descent-ml/descent/backend"
+import (
+	"math"
+
+	"github.com/descent-ml/descent/backend"
+)
 
 // Ternary computes out = op(x, y, z).
 func (d *Device) Ternary(op backend.TernaryOp, out, x, y, z backend.Array, p backend.Params) error {
@@ -11,6 +15,7 @@ var ternary = [backend.NumTernary]entry{
 	backend.Where:   {f32: where[float32], f64: where[float64], i64: where[int64], bools: true},
 	backend.Addcmul: {f64: each3p(addcmul), i64: each3p(addcmulInt)},
 	backend.Addcdiv: {f64: each3p(addcdiv)},
+	backend.Lerp:    {f64: each3p(lerp)},
 }
 
 // where reads the condition in the type of the values.
@@ -28,3 +33,10 @@ func where[C compute](dst []C, in [3][]C, _ backend.Scalars) {
 func addcmul(x, y, z float64, p backend.Scalars) float64 { return x + p.A*y*z }
 func addcmulInt(x, y, z int64, p backend.Scalars) int64  { return x + p.N*y*z }
 func addcdiv(x, y, z float64, p backend.Scalars) float64 { return x + p.A*y/z }
+
+func lerp(x, y, z float64, _ backend.Scalars) float64 {
+	if math.Abs(z) < 0.5 {
+		return x + z*(y-x)
+	}
+	return y - (y-x)*(1-z)
+}

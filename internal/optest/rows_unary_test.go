@@ -12,11 +12,6 @@ func (r Row) flat() Row {
 	return r
 }
 
-func (r Row) nanDiffers(why string) Row {
-	r.nan = why
-	return r
-}
-
 // predicate is r for an op whose result is Bool.
 func (r Row) predicate() Row {
 	r.noGrad = "the result is bool"
