@@ -109,7 +109,7 @@ class Report:
             f"- **{len(self.covered)} of {len(self.covered | self.missing)}** operator names of OpInfo are walked, {len(rows)} entries with their variants.",
             *(f"- {label}: **{passed[c]} passed, {failed[c]} failed**" for c, label in zip(
                 CHECKS, ("Values", "Gradients", "Second gradients", "Error inputs that must be refused"))),
-            f"- Decided by float64 (our float32 numbers are within the tolerance of it, or as near to it as PyTorch's): {sum(r.rounding for r in rows)}.",
+            f"- Decided by float64 (what our float32 numbers are within the tolerance of, or within rounding for gradients that cancel): {sum(r.rounding for r in rows)}.",
             f"- Left out by `internal/parity/exclusions.toml`: {self.total('excluded')} checks. Error inputs that Go cannot express: {self.total('apart')}.",
             "",
             "| operator | dtypes | values | gradients | second gradients | errors |",
