@@ -271,11 +271,7 @@ func BCELoss(x, target *Tensor, o BCEOptions) *Tensor {
 		return in[1].SubScalar(1).Mul(no).Sub(in[1].Mul(yes))
 	}, x, target)
 	record(op, loss, []*Tensor{x, target},
-		func(b *Back, g *Tensor) *Tensor {
-			x, t := b.In(0), b.In(1)
-			const least = float64(float32(1e-12)) // PyTorch's, for every dtype
-			return g.Mul(x.Sub(t)).Div(x.Mul(x.RSubScalar(1)).ClampMin(least))
-		},
+		func(b *Back, g *Tensor) *Tensor { return bceGrad(g, b.In(0), b.In(1)) },
 		func(b *Back, g *Tensor) *Tensor {
 			x := b.In(0)
 			return g.Mul(x.Neg().Log1p().Sub(x.Log()))
@@ -285,6 +281,26 @@ func BCELoss(x, target *Tensor, o BCEOptions) *Tensor {
 		loss.release()
 	}
 	return y
+}
+
+// bceGrad is g·(x-t)/(x·(1-x)). Its own gradient is written as a sum of terms of
+// one sign: the quotient's would lose digits where x is near 0 or 1.
+func bceGrad(g, x, t *Tensor) *Tensor {
+	const op = "binary_cross_entropy_backward"
+	spread := func(x *Tensor) *Tensor {
+		return x.Mul(x.RSubScalar(1)).ClampMin(float64(float32(1e-12))) // PyTorch's bound, for every dtype
+	}
+	y := compose(placeAll(op, g, x, t), func(in []*Tensor) *Tensor {
+		return in[0].Mul(in[1].Sub(in[2])).Div(spread(in[1]))
+	}, g, x, t)
+	return record(op, y, []*Tensor{g, x, t},
+		func(b *Back, gg *Tensor) *Tensor { return bceGrad(gg, b.In(1), b.In(2)) },
+		func(b *Back, gg *Tensor) *Tensor {
+			x, t := b.In(1), b.In(2)
+			slope := t.Div(x.Square()).Add(t.RSubScalar(1).Div(x.RSubScalar(1).Square()))
+			return gg.Mul(b.In(0)).Mul(slope)
+		},
+		func(b *Back, gg *Tensor) *Tensor { return gg.Mul(b.In(0)).Div(spread(b.In(1))).Neg() })
 }
 
 func sameTarget(op string, x, target *Tensor) {

@@ -9,7 +9,7 @@ const (
 	PadConstant  PadMode = iota // PadOptions.Value
 	PadReflect                  // the elements mirrored at the edge, which is not repeated
 	PadReplicate                // the element at the edge
-	PadCircular                 // the elements of the other end
+	PadCircular                 // the elements of the other end of what is not cut off
 )
 
 // PadOptions are the options of Pad.
@@ -99,14 +99,14 @@ func (t *Tensor) padConstant(op string, pads, shape []int, c float64) *Tensor {
 
 // padIndex lists which elements of an axis of size n stand in the padded one.
 func padIndex(op string, mode PadMode, n, before, after int) []int64 {
-	first, size := max(0, -before), n+min(before, 0)+min(after, 0) // of what is not cut off
+	first, left := max(0, -before), n+min(0, before)+min(0, after) // what is not cut off
 	switch most := max(before, after); {
-	case n == 0:
-		Fail(op, "an axis of size 0 has no elements to pad with")
+	case n == 0 || mode == PadCircular && left <= 0:
+		Fail(op, "an axis of size %d has no elements left to pad with", n)
 	case mode == PadReflect && most >= n:
 		Fail(op, "%d and %d elements cannot be mirrored in an axis of size %d", before, after, n)
-	case mode == PadCircular && most > size:
-		Fail(op, "%d and %d elements go round an axis of size %d more than once", before, after, n)
+	case mode == PadCircular && most > left:
+		Fail(op, "%d and %d elements go round an axis of size %d more than once", before, after, left)
 	}
 	var index []int64
 	for i := -before; i < n+after; i++ {
@@ -119,7 +119,7 @@ func padIndex(op string, mode PadMode, n, before, after int) []int64 {
 		case PadReplicate:
 			j = min(max(i, 0), n-1)
 		case PadCircular:
-			j = first + (i-first+size)%size
+			j = first + (i-first+left)%left
 		}
 		index = append(index, int64(j))
 	}

@@ -49,4 +49,5 @@ var _ = rows("join",
 	Row{name: "pad_reflect", op: pad(tensor.PadReflect, 0, 2, 1, 1, 0), torch: "F.pad(x, (2, 1, 1, 0), mode='reflect')", in: in(f(1, 2, 3, 3))},
 	Row{name: "pad_replicate", op: pad(tensor.PadReplicate, 0, 4, 1, 0, 2), torch: "F.pad(x, (4, 1, 0, 2), mode='replicate')", in: in(f(1, 2, 2, 3))},
 	Row{name: "pad_circular", op: pad(tensor.PadCircular, 0, 3, 1), torch: "F.pad(x, (3, 1), mode='circular')", in: in(f(1, 2, 3))},
+	Row{name: "pad_circular_cut", op: pad(tensor.PadCircular, 0, -1, 2, 1, -2), torch: "F.pad(x, (-1, 2, 1, -2), mode='circular')", in: in(f(1, 2, 4, 4))},
 )
