@@ -119,24 +119,36 @@ func (t *Tensor) GLU(axis int) *Tensor {
 	return spent(t.Narrow(axis, 0, n/2).Mul(gate), gate)
 }
 
-// FMax is Maximum that takes the other number where one is NaN. Where both are
-// equal t gets the gradient.
-func (t *Tensor) FMax(y *Tensor) *Tensor {
-	return t.preferred("fmax", y, (*Tensor).Ge)
-}
+// FMax is Maximum that takes the other number where one is NaN. Equal ones share
+// the gradient.
+func (t *Tensor) FMax(y *Tensor) *Tensor { return t.preferred("fmax", y, (*Tensor).Gt) }
 
-// FMin is Minimum that takes the other number where one is NaN. Where both are
-// equal t gets the gradient.
-func (t *Tensor) FMin(y *Tensor) *Tensor {
-	return t.preferred("fmin", y, (*Tensor).Le)
-}
+// FMin is Minimum that takes the other number where one is NaN. Equal ones share
+// the gradient.
+func (t *Tensor) FMin(y *Tensor) *Tensor { return t.preferred("fmin", y, (*Tensor).Lt) }
 
 func (t *Tensor) preferred(op string, y *Tensor, better func(t, y *Tensor) *Tensor) *Tensor {
+	// Either is lost where the other is better, or is a number and it is not.
+	lostY := func(x, y *Tensor) *Tensor { return better(x, y).LogicalOr(y.IsNaN()) }
+	lostX := func(x, y *Tensor) *Tensor { return lostY(y, x).LogicalAnd(y.IsNaN().LogicalNot()) }
 	place2(op, t, y)
-	wins, nan := better(t.Detach(), y.Detach()), y.Detach().IsNaN()
-	take := wins.LogicalOr(nan)
-	free(wins, nan)
-	return spent(Where(take, t, y), take)
+	a, b := promote(op, t, y)
+	z := compose(joinScopes(op, a.scope, b.scope), func(in []*Tensor) *Tensor {
+		return Where(lostX(in[0], in[1]), in[1], in[0])
+	}, a, b)
+	record(op, z, []*Tensor{a, b},
+		func(bk *Back, g *Tensor) *Tensor {
+			x, y := bk.In(0), bk.In(1)
+			return tieGrad(g, x, lostX(x, y), y)
+		},
+		func(bk *Back, g *Tensor) *Tensor {
+			x, y := bk.In(0), bk.In(1)
+			return tieGrad(g, x, lostY(x, y), y)
+		})
+	if z.node == nil {
+		freeCasts(t, a, y, b)
+	}
+	return z
 }
 
 // LogAddExp is log(exp(t) + exp(y)), computed without overflow.
@@ -202,8 +214,8 @@ func largest(dt DType) float64 {
 
 // StdMean returns Std and Mean.
 func (t *Tensor) StdMean(o VarOptions) (std, mean *Tensor) {
-	v, m := t.VarMean(o)
-	return rootOf(v), m
+	v, m, axes := t.varMean("std_mean", o)
+	return o.squeezed(rootOf(v), axes), o.squeezed(m, axes)
 }
 
 // Unflatten cuts one axis into several of the given sizes, of which one may be
@@ -273,9 +285,22 @@ func (t *Tensor) IndexCopy(axis int, index, src *Tensor) *Tensor {
 // the last one stays.
 func (t *Tensor) IndexPut(v *Tensor, accumulate bool, indices ...any) *Tensor {
 	const op = "index_put"
-	place2(op, t, v)
-	places := Arange(t.dev, Int64, 0, float64(t.NumEl()), 1)
-	at := places.Reshape(t.Shape()...).At(indices...)
+	in := []*Tensor{t, v}
+	for _, index := range indices {
+		if x, ok := index.(*Tensor); ok {
+			in = append(in, x)
+		}
+	}
+	at := compose(placeAll(op, in...), func(in []*Tensor) *Tensor {
+		places := Arange(in[0].Place(), Int64, 0, float64(t.NumEl()), 1).Reshape(t.Shape()...)
+		used, in := slices.Clone(indices), in[2:]
+		for i, index := range used {
+			if _, ok := index.(*Tensor); ok {
+				used[i], in = in[0], in[1:]
+			}
+		}
+		return places.At(used...)
+	}, in...)
 	if !sameShape(broadcastShapes(op, v.Shape(), at.Shape()), at.Shape()) {
 		Fail(op, "values of shape %v do not broadcast to %v, that of the places", v.Shape(), at.Shape())
 	}
@@ -283,6 +308,19 @@ func (t *Tensor) IndexPut(v *Tensor, accumulate bool, indices ...any) *Tensor {
 	if accumulate {
 		code = backend.ScatterAdd
 	}
-	y := t.Reshape(-1).scatter(op, code, 0, at.Reshape(-1), v.Expand(at.Shape()...).Reshape(-1))
-	return y.Reshape(t.Shape()...)
+	src := v.Expand(at.Shape()...).Reshape(-1)
+	flat := t.Reshape(-1)
+	at = onlyView(at.Reshape(-1), at)
+	put := flat.scatter(op, code, 0, at, src)
+	y := onlyView(put.Reshape(t.Shape()...), put)
+	if y.node == nil {
+		at.release()
+		if src != v {
+			src.release()
+		}
+		if flat != t {
+			flat.release()
+		}
+	}
+	return y
 }

@@ -112,6 +112,14 @@ func spent(y *Tensor, temps ...*Tensor) *Tensor {
 	return y
 }
 
+// onlyView is v, a view of z, whose own handle is given up unless the graph needs it.
+func onlyView(v, z *Tensor) *Tensor {
+	if v != z && v.node == nil {
+		z.release()
+	}
+	return v
+}
+
 // Trace is the sum of a matrix's main diagonal.
 func (t *Tensor) Trace() *Tensor {
 	t.wantDims("trace", 2)
@@ -150,7 +158,13 @@ func (t *Tensor) TensorDot(y *Tensor, tAxes, yAxes []int) *Tensor {
 	}
 	x, rows := t.gathered(op, left, true)
 	z, cols := y.gathered(op, right, false)
-	return x.MatMul(z).Reshape(slices.Concat(rows, cols)...)
+	p := x.MatMul(z)
+	y = onlyView(p.Reshape(slices.Concat(rows, cols)...), p)
+	if y.node == nil { // x and z may be views of the operands: their memory is not ours to free
+		x.release()
+		z.release()
+	}
+	return y
 }
 
 // gathered views t as a matrix: the given axes in that order are the columns if

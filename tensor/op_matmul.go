@@ -26,13 +26,14 @@ func (t *Tensor) MatMul(y *Tensor) *Tensor {
 	}
 	switch {
 	case len(xs) == 1 && len(ys) == 1:
-		return matmul(op, x.Unsqueeze(0), y.Unsqueeze(1)).Reshape()
+		z := matmul(op, x.Unsqueeze(0), y.Unsqueeze(1))
+		return onlyView(z.Reshape(), z)
 	case len(xs) == 1:
 		z := matmul(op, x.Unsqueeze(0), y)
-		return z.Squeeze(-2)
+		return onlyView(z.Squeeze(-2), z)
 	case len(ys) == 1:
 		z := matmul(op, x, y.Unsqueeze(1))
-		return z.Squeeze(-1)
+		return onlyView(z.Squeeze(-1), z)
 	}
 	return matmul(op, x, y)
 }

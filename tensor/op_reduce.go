@@ -52,7 +52,7 @@ func (r Reduce) squeezed(y *Tensor, axes []int) *Tensor {
 			shape = append(shape, n)
 		}
 	}
-	return y.Reshape(shape...)
+	return onlyView(y.Reshape(shape...), y)
 }
 
 // reduce runs one kernel; the result keeps the reduced axes with size 1.
@@ -127,15 +127,21 @@ type VarOptions struct {
 
 // Var is the variance. With as few elements as the correction it is NaN or Inf.
 func (t *Tensor) Var(o VarOptions) *Tensor {
-	v, _ := t.VarMean(o)
-	return v
+	v, m, axes := t.varMean("var", o)
+	free(m)
+	return o.squeezed(v, axes)
 }
 
 // VarMean returns the variance and the mean.
 func (t *Tensor) VarMean(o VarOptions) (variance, mean *Tensor) {
-	const op = "var"
+	v, m, axes := t.varMean("var_mean", o)
+	return o.squeezed(v, axes), o.squeezed(m, axes)
+}
+
+// varMean leaves the reduced axes with size 1.
+func (t *Tensor) varMean(op string, o VarOptions) (variance, mean *Tensor, axes []int) {
 	t.wantFloat(op)
-	axes, _ := o.resolve(op, t)
+	axes, _ = o.resolve(op, t)
 	correction := 1.0
 	if o.Correction != nil {
 		correction = *o.Correction
@@ -146,15 +152,17 @@ func (t *Tensor) VarMean(o VarOptions) (variance, mean *Tensor) {
 	sum := sq.sum(axes, true)
 	v := sum.DivScalar(max(0, float64(countOf(t, axes))-correction))
 	free(d, sq, sum)
-	return o.squeezed(v, axes), o.squeezed(m, axes)
+	return v, m, axes
 }
 
 // Std is the square root of Var; where it is 0 its gradient is 0, as in PyTorch.
 func (t *Tensor) Std(o VarOptions) *Tensor {
-	return rootOf(t.Var(o))
+	v, m, axes := t.varMean("std", o)
+	free(m)
+	return o.squeezed(rootOf(v), axes)
 }
 
-// rootOf is the deviation for a variance.
+// rootOf is the deviation for a variance, which it frees.
 func rootOf(v *Tensor) *Tensor {
 	y := unary("std", backend.Sqrt, v, backend.Scalars{}, func(g, x, y *Tensor) *Tensor {
 		return g.Div(y.MulScalar(2)).MaskedFill(y.EqScalar(0), 0)
@@ -168,10 +176,12 @@ func rootOf(v *Tensor) *Tensor {
 func (t *Tensor) Prod(axis ...int) *Tensor {
 	const op = "prod"
 	t.use(op)
+	c := t
 	if !t.DType().IsFloat() {
-		return t.To(Int64).prod(axis, false)
+		c = t.To(Int64)
+		defer freeCasts(t, c, nil, nil)
 	}
-	return t.prod(axis, false)
+	return c.prod(axis, false)
 }
 
 func (t *Tensor) prod(axis []int, keep bool) *Tensor {
@@ -329,13 +339,14 @@ func (t *Tensor) logSumExp(ax []int, keep bool) *Tensor {
 	x := t.Detach()
 	m := x.AMaxKeep(axes...)
 	// An infinite maximum would make ∞-∞ of itself.
-	finite := m.MaskedFill(m.IsInf(), 0)
+	inf := m.IsInf()
+	finite := m.MaskedFill(inf, 0)
 	d := x.Sub(finite)
 	e := d.Exp()
 	s := e.sum(axes, true)
 	l := s.Log()
 	y := l.Add(finite)
-	free(m, finite, d, e, s, l)
+	free(m, inf, finite, d, e, s, l)
 	if recording(y, t) {
 		n := newNode(op, y, t)
 		n.save()
@@ -355,10 +366,14 @@ func (t *Tensor) Norm(p float64, r Reduce) *Tensor {
 	switch {
 	case p == 0:
 		y = t.NeScalar(0).To(t.DType()).sum(axes, true)
-	case math.IsInf(p, 1):
-		y = t.Abs().extreme(op, backend.Max, axes, true)
-	case math.IsInf(p, -1):
-		y = t.Abs().extreme(op, backend.Min, axes, true)
+	case math.IsInf(p, 0):
+		code := backend.Max
+		if p < 0 {
+			code = backend.Min
+		}
+		a := t.Abs()
+		y = a.extreme(op, code, axes, true)
+		free(a)
 	case p == 1:
 		a := t.Abs()
 		y = a.sum(axes, true)
