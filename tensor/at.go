@@ -27,6 +27,39 @@ func (t *Tensor) At(indices ...any) *Tensor {
 	const op = "at"
 	t.use(op)
 	indices = expandEllipsis(op, t, indices)
+	operands := []*Tensor{t}
+	for i, index := range indices {
+		switch v := index.(type) {
+		case []int:
+			list := make([]int64, len(v))
+			for j, k := range v {
+				list[j] = int64(k)
+			}
+			made := Of(t.Place(), list)
+			defer free(made)
+			indices[i] = made
+			operands = append(operands, made)
+		case *Tensor:
+			place2(op, t, v)
+			operands = append(operands, v)
+		}
+	}
+	if len(operands) == 1 {
+		return t.at(op, indices)
+	}
+	return composed(func(in []*Tensor) *Tensor {
+		indices, k := slices.Clone(indices), 1
+		for i, index := range indices {
+			if _, ok := index.(*Tensor); ok {
+				indices[i] = in[k]
+				k++
+			}
+		}
+		return in[0].at(op, indices)
+	}, operands...)
+}
+
+func (t *Tensor) at(op string, indices []any) *Tensor {
 	x := t
 	var picks []*Tensor // by axis of x, nil where there is none
 	apart, last := false, -2
@@ -60,14 +93,7 @@ func (t *Tensor) At(indices ...any) *Tensor {
 				x = x.Unsqueeze(axis)
 			}
 			picks = append(picks, nil)
-		case []int:
-			list := make([]int64, len(v))
-			for j, k := range v {
-				list[j] = int64(k)
-			}
-			pick(wrapIndex(op, Of(t.dev, list), x.Size(axis)))
 		case *Tensor:
-			place2(op, t, v)
 			if v.DType() != Bool {
 				pick(wrapIndex(op, wantIndex(op, v), x.Size(axis)))
 				break
@@ -78,7 +104,7 @@ func (t *Tensor) At(indices ...any) *Tensor {
 			where := v.NonZero()
 			if v.Dim() == 0 { // as PyTorch: an axis of 1 or 0 in front
 				x = x.Unsqueeze(axis)
-				pick(Zeros(t.dev, Int64, where.Size(0)))
+				pick(Zeros(t.Place(), Int64, where.Size(0)))
 			}
 			for d := range v.Dim() {
 				pick(where.Select(1, d))

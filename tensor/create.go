@@ -100,12 +100,18 @@ func (t *Tensor) Bytes() []byte {
 
 func (t *Tensor) download(out []byte) {
 	t.use("values")
-	c := t.Detach().Contiguous()
-	if c.arr.Offset != 0 || len(out) != c.blk.buf.Bytes() {
-		c = c.clone("values")
+	c := t
+	if !t.IsContiguous() || t.arr.Offset != 0 || len(out) != t.blk.buf.Bytes() {
+		c = t.untracked().clone("values")
+		defer free(c)
 	}
 	check("values", t.dev.Download(out, c.blk.buf))
-	c.release()
+}
+
+// untracked is a handle on t that owns nothing and has no history, for the
+// length of a call.
+func (t *Tensor) untracked() *Tensor {
+	return &Tensor{arr: t.arr, dev: t.dev, blk: t.blk, scope: t.scope, borrowed: true}
 }
 
 // Values copies t to the host, row-major; T must be its dtype's Go type. Half
@@ -113,41 +119,34 @@ func (t *Tensor) download(out []byte) {
 func Values[T Element](t *Tensor) []T {
 	t.use("values")
 	dt := DTypeOf[T]()
-	c := t.Detach()
+	c := t
 	if half := t.DType() == Float16 || t.DType() == BFloat16; half && dt == Float32 {
-		c = c.To(Float32)
+		c = t.untracked().To(Float32)
+		defer free(c)
 	} else if t.DType() != dt {
 		Fail("values", "a tensor of %v has no values of %v; To casts it", t.DType(), dt)
 	}
 	out := make([]T, t.NumEl())
 	c.download(bytesOf(out))
-	if c.DType() != t.DType() {
-		free(c)
-	}
 	return out
 }
 
 // Item returns the only element of t as a float64. It waits for the device.
-func (t *Tensor) Item() float64 {
-	t.use("item")
-	if t.NumEl() != 1 {
-		Fail("item", "a tensor of shape %v has %d elements", t.Shape(), t.NumEl())
-	}
-	c := t.Detach().To(Float64)
-	v := Values[float64](c)[0]
-	if t.DType() != Float64 {
-		free(c)
-	}
-	return v
-}
+func (t *Tensor) Item() float64 { return item[float64](t) }
 
 // IntItem is Item for integers and bool, exact for every int64.
-func (t *Tensor) IntItem() int64 {
-	t.use("item")
-	if t.NumEl() != 1 {
+func (t *Tensor) IntItem() int64 { return item[int64](t) }
+
+func item[T Element](t *Tensor) T {
+	if t.use("item"); t.NumEl() != 1 {
 		Fail("item", "a tensor of shape %v has %d elements", t.Shape(), t.NumEl())
 	}
-	return Values[int64](t.Detach().To(Int64))[0]
+	c := t
+	if dt := DTypeOf[T](); t.DType() != dt {
+		c = t.untracked().To(dt)
+		defer free(c)
+	}
+	return Values[T](c)[0]
 }
 
 // scalars says c in the way kernels of dt take it.

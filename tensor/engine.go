@@ -387,7 +387,9 @@ func (e *engine) handle(x *Tensor) *Tensor {
 		return x
 	}
 	x.use("backward")
-	return &Tensor{arr: x.arr, dev: x.dev, blk: x.blk, scope: e.inner, borrowed: true}
+	h := x.untracked()
+	h.scope = e.inner
+	return h
 }
 
 // mark and sweep bracket a node: what its formulas made and nobody pins is freed.

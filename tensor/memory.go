@@ -124,11 +124,13 @@ func (t *Tensor) drop() {
 
 // release drops a tensor that a scope owns before the scope closes.
 func (t *Tensor) release() {
-	if s := t.scope; s != nil && !t.dropped && !t.borrowed {
-		t.drop()
+	if s := t.scope; s != nil && !t.borrowed {
 		s.mu.Lock()
-		s.live--
-		s.mu.Unlock()
+		defer s.mu.Unlock()
+		if !t.dropped {
+			t.drop()
+			s.live--
+		}
 	}
 }
 

@@ -170,6 +170,7 @@ func (t *Tensor) IndexAdd(axis int, index, src *Tensor, alpha float64) *Tensor {
 	axis = t.axis(op, axis)
 	if alpha != 1 {
 		src = src.MulScalar(alpha)
+		defer free(src)
 	}
 	if t.Dim() == 0 {
 		return t.Reshape(1).IndexAdd(0, index, src.Reshape(src.NumEl()), 1).Reshape()
@@ -199,10 +200,13 @@ func (t *Tensor) TakeAlongDim(axis int, index *Tensor) *Tensor {
 		copy(is, both)
 		xs[axis], is[axis] = t.Shape()[axis], index.Shape()[axis]
 	}
-	if t.Dim() > 0 {
-		index = wrapIndex(op, wantIndex(op, index), t.Size(axis))
-	}
-	return t.Expand(xs...).Gather(axis, index.Expand(is...))
+	return composed(func(in []*Tensor) *Tensor {
+		index := wantIndex(op, in[1])
+		if t.Dim() > 0 {
+			index = wrapIndex(op, index, t.Size(axis))
+		}
+		return in[0].Expand(xs...).Gather(axis, index.Expand(is...))
+	}, t, index)
 }
 
 // EmbeddingOptions are those of Embedding.
@@ -232,12 +236,13 @@ func Embedding(weight, index *Tensor, o EmbeddingOptions) *Tensor {
 			Fail(op, "padding index %d is out of range for %d rows", *o.PaddingIndex, n)
 		}
 	}
-	linear(op, y, weight, func(g *Tensor) *Tensor {
+	record(op, y, []*Tensor{weight, rows}, func(b *Back, g *Tensor) *Tensor {
+		rows := b.In(1)
 		if pad >= 0 {
 			g = g.MaskedFill(rows.EqScalar(float64(pad)), 0)
 		}
 		return gatherBackward(g, rows, 0, []int{n, d})
-	})
+	}, nil)
 	return y.Reshape(append(slices.Clone(index.Shape()), d)...)
 }
 
@@ -270,9 +275,10 @@ func (t *Tensor) MaskedSelect(mask *Tensor) *Tensor {
 		Fail(op, "a mask is of bool, not %v", mask.DType())
 	}
 	shape := broadcastShapes(op, t.Shape(), mask.Shape())
-	flat := t.Expand(shape...).Reshape(-1)
-	where := mask.Expand(shape...).Reshape(-1).NonZero().Reshape(-1)
-	return flat.IndexSelect(0, where)
+	return composed(func(in []*Tensor) *Tensor {
+		where := in[1].Expand(shape...).Reshape(sizeOf(shape)).NonZero()
+		return in[0].Expand(shape...).Reshape(sizeOf(shape)).IndexSelect(0, where.Reshape(where.Size(0)))
+	}, t, mask)
 }
 
 // NonZero lists the indices of the non-zero elements, [n, axes] of int64, in
@@ -281,6 +287,7 @@ func (t *Tensor) NonZero() *Tensor {
 	const op = "nonzero"
 	t.use(op)
 	b := t.Detach().To(Bool)
+	defer freeCasts(t, b, nil, nil)
 	rank, shape := t.Dim(), t.Shape()
 	var out []int64
 	n := 0

@@ -18,7 +18,10 @@ func (t *Tensor) Sort(axis int, descending bool) (values, indices *Tensor) {
 
 // ArgSort returns the indices of Sort.
 func (t *Tensor) ArgSort(axis int, descending bool) *Tensor {
-	_, indices := t.Detach().Sort(axis, descending)
+	values, indices := t.Detach().Sort(axis, descending)
+	if t.Dim() > 0 {
+		free(values)
+	}
 	return indices
 }
 
