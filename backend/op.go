@@ -134,9 +134,10 @@ type ScanOp uint8
 const (
 	CumSum ScanOp = iota
 	CumProd
+	CumMax // a later equal value takes over, and so does NaN, for good
 	NumScan
 
-	firstPick = NumScan
+	firstPick = CumMax
 )
 
 // HasIndex reports whether op has the second output.

@@ -178,12 +178,13 @@ func _() {
 	var x [1]struct{}
 	_ = x[CumSum-0]
 	_ = x[CumProd-1]
-	_ = x[NumScan-2]
+	_ = x[CumMax-2]
+	_ = x[NumScan-3]
 }
 
-const _ScanOp_name = "CumSumCumProdNumScan"
+const _ScanOp_name = "CumSumCumProdCumMaxNumScan"
 
-var _ScanOp_index = [...]uint8{0, 6, 13, 20}
+var _ScanOp_index = [...]uint8{0, 6, 13, 19, 26}
 
 func (i ScanOp) String() string {
 	idx := int(i) - 0

@@ -35,7 +35,9 @@ func (t *Tensor) CumSum(axis int) *Tensor {
 	t.use(op)
 	axis = t.axis(op, axis)
 	if !t.DType().IsFloat() && t.DType() != Int64 {
-		return t.To(Int64).CumSum(axis)
+		c := t.To(Int64)
+		defer free(c)
+		return c.CumSum(axis)
 	}
 	return linear(op, t.scan(op, backend.CumSum, axis), t, func(g *Tensor) *Tensor { return g.reverseCumSum(axis) })
 }
@@ -48,6 +50,12 @@ func (t *Tensor) reverseCumSum(axis int) *Tensor {
 	return t.Flip(axis).CumSum(axis).Flip(axis)
 }
 
+// CumMax is the running maximum along axis and the last index (int64) that has
+// it. NaN is larger than anything.
+func (t *Tensor) CumMax(axis int) (values, indices *Tensor) {
+	return t.scanPick("cummax", backend.CumMax, axis)
+}
+
 // CumProd is the running product along axis. Integers and bool are multiplied
 // as int64.
 func (t *Tensor) CumProd(axis int) *Tensor {
@@ -55,7 +63,9 @@ func (t *Tensor) CumProd(axis int) *Tensor {
 	t.use(op)
 	axis = t.axis(op, axis)
 	if !t.DType().IsFloat() && t.DType() != Int64 {
-		return t.To(Int64).CumProd(axis)
+		c := t.To(Int64)
+		defer free(c)
+		return c.CumProd(axis)
 	}
 	y := t.scan(op, backend.CumProd, axis)
 	if recording(y, t) {
@@ -81,7 +91,7 @@ func cumProdGrad(g, x *Tensor, axis int) *Tensor {
 	if n == 0 {
 		return g.Transpose(axis, -1)
 	}
-	k := Arange(x.dev, Int64, 0, float64(n), 1)
+	k := Arange(x.Place(), Int64, 0, float64(n), 1)
 	upto := k.Unsqueeze(0).Le(k.Unsqueeze(1)) // [k, i]: i <= k
 	before := k.Unsqueeze(0).Lt(k.Unsqueeze(1))
 	square := append(append([]int{}, x.Shape()...), n)

@@ -254,6 +254,16 @@ var scanRefs = map[backend.ScanOp]func(x []float64) (want, sums, idx []float64){
 		}
 		return want, sums, nil
 	},
+	backend.CumMax: func(x []float64) (want, sums, idx []float64) {
+		best := 0
+		for i, v := range x {
+			if v != v || v >= x[best] {
+				best = i
+			}
+			want, sums, idx = append(want, x[best]), append(sums, 0), append(idx, float64(best))
+		}
+		return want, sums, idx
+	},
 	backend.CumProd: func(x []float64) (want, sums, idx []float64) {
 		p := 1.0
 		for i, v := range x {

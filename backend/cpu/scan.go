@@ -21,7 +21,9 @@ var scans = [backend.NumScan]struct {
 var picks = [backend.NumScan]struct {
 	f64 func(acc, v float64) bool
 	i64 func(acc, v int64) bool
-}{}
+}{
+	backend.CumMax: {f64: func(acc, v float64) bool { return v != v || v >= acc }, i64: func(acc, v int64) bool { return v >= acc }},
+}
 
 // Scan computes running sums, products or extremes along axis.
 func (d *Device) Scan(op backend.ScanOp, out, idx, x backend.Array, axis int) error {
