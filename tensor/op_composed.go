@@ -172,6 +172,54 @@ func (t *Tensor) LogAddExp(y *Tensor) *Tensor {
 	return z
 }
 
+// CloseOptions are those of IsClose and AllClose.
+type CloseOptions struct {
+	RTol, ATol *float64 // nil: 1e-5 and 1e-8
+	EqualNaN   bool
+}
+
+// IsClose is true where t and y are equal, or finite and |t-y| is at most ATol +
+// RTol·|y|; the result is Bool.
+func (t *Tensor) IsClose(y *Tensor, o CloseOptions) *Tensor {
+	const op = "isclose"
+	rtol, atol := 1e-5, 1e-8
+	if o.RTol != nil {
+		rtol = *o.RTol
+	}
+	if o.ATol != nil {
+		atol = *o.ATol
+	}
+	if !(rtol >= 0 && atol >= 0) {
+		Fail(op, "the tolerances %v and %v must not be negative", rtol, atol)
+	}
+	if place2(op, t, y); t.DType() != y.DType() {
+		Fail(op, "%v and %v: one dtype is needed; To casts", t.DType(), y.DType())
+	}
+	return compose(joinScopes(op, t.scope, y.scope), func(in []*Tensor) *Tensor {
+		x, y := in[0], in[1]
+		same := x.Eq(y)
+		if o.EqualNaN {
+			same = same.LogicalOr(x.IsNaN().LogicalAnd(y.IsNaN()))
+		}
+		switch dt := x.DType(); {
+		case dt == Bool:
+			return same
+		case dt.IsInt():
+			x, y = x.To(Float64), y.To(Float64)
+		}
+		apart := x.Sub(y).Abs()
+		return same.LogicalOr(apart.IsFinite().LogicalAnd(apart.Le(y.Abs().MulScalar(rtol).AddScalar(atol))))
+	}, t, y)
+}
+
+// AllClose reports whether IsClose holds everywhere. It waits for the device.
+func (t *Tensor) AllClose(y *Tensor, o CloseOptions) bool {
+	near := t.Detach().IsClose(y.Detach(), o)
+	all := near.All()
+	defer free(near, all)
+	return all.IntItem() != 0
+}
+
 // NaNToNumOptions are those of NaNToNum.
 type NaNToNumOptions struct {
 	NaN            float64

@@ -70,6 +70,14 @@ var arithmetic = []operator{
 	row("addcdiv", "input, tensor1, tensor2, value=1", func(a args) *T {
 		return a.tensor("input").Addcdiv(a.tensor("tensor1"), a.tensor("tensor2"), a.float("value"))
 	}),
+	row("lerp", "input, end, weight", func(a args) *T {
+		x := a.tensor("input")
+		weight, ok := a.values["weight"].(*T)
+		if !ok {
+			weight = tensor.Full(x.Place(), x.DType(), a.float("weight"))
+		}
+		return x.Lerp(a.tensor("end"), weight)
+	}),
 	row("clamp", "input, min=None, max=None", func(a args) *T {
 		if a.isTensor("min") || a.isTensor("max") {
 			return a.tensor("input").ClampTensor(a.maybe("min"), a.maybe("max"))
@@ -114,6 +122,8 @@ var comparisons = []operator{
 	pairwise("le", "other", (*T).Le, (*T).LeScalar),
 	pairwise("gt", "other", (*T).Gt, (*T).GtScalar),
 	pairwise("ge", "other", (*T).Ge, (*T).GeScalar),
+	closeness("isclose", (*T).IsClose),
+	closeness("allclose", func(x, y *T, o tensor.CloseOptions) *T { return tensor.Scalar(x.Place(), x.AllClose(y, o)) }),
 	pairwise("logical_and", "other", (*T).LogicalAnd, nil),
 	pairwise("logical_or", "other", (*T).LogicalOr, nil),
 	pairwise("logical_xor", "other", (*T).LogicalXor, nil),
@@ -125,6 +135,13 @@ var comparisons = []operator{
 	unary("isnan", (*T).IsNaN),
 	unary("isinf", (*T).IsInf),
 	unary("isfinite", (*T).IsFinite),
+}
+
+func closeness(name string, f func(x, y *T, o tensor.CloseOptions) *T) operator {
+	return row(name, "input, other, rtol=1e-5, atol=1e-8, equal_nan=False", func(a args) *T {
+		o := tensor.CloseOptions{RTol: new(a.float("rtol")), ATol: new(a.float("atol")), EqualNaN: a.bool("equal_nan")}
+		return f(a.tensor("input"), a.tensor("other"), o)
+	})
 }
 
 var pointwise = []operator{
@@ -148,6 +165,7 @@ var pointwise = []operator{
 	unary("asin", (*T).Asin),
 	unary("acos", (*T).Acos),
 	unary("atan", (*T).Atan),
+	unary("sinh", (*T).Sinh),
 	unary("cosh", (*T).Cosh),
 	unary("tanh", (*T).Tanh),
 	unary("asinh", (*T).Asinh),
