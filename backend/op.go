@@ -74,6 +74,7 @@ const (
 	Maximum // NaN if either is
 	Minimum
 	Atan2
+	SiLUMul // y·x·σ(x), the gate of a SwiGLU layer
 	BitAnd
 	BitOr
 	BitXor

@@ -116,11 +116,13 @@ func (t *Tensor) GELUTanh() *Tensor {
 
 // SiLU is t·sigmoid(t), also called swish.
 func (t *Tensor) SiLU() *Tensor {
-	return unaryFloat("silu", backend.SiLU, t, none, func(g, x, y *Tensor) *Tensor {
-		return fused("silu_backward", backend.SiLUGrad, g, x, none, func() *Tensor {
-			s := x.Sigmoid()
-			return g.Mul(s).Mul(x.Mul(s.RSubScalar(1)).AddScalar(1))
-		})
+	return unaryFloat("silu", backend.SiLU, t, none, func(g, x, y *Tensor) *Tensor { return siluGrad(g, x) })
+}
+
+func siluGrad(g, x *Tensor) *Tensor {
+	return fused("silu_backward", backend.SiLUGrad, g, x, none, func() *Tensor {
+		s := x.Sigmoid()
+		return g.Mul(s).Mul(x.Mul(s.RSubScalar(1)).AddScalar(1))
 	})
 }
 
@@ -143,4 +145,11 @@ func (t *Tensor) Mish() *Tensor {
 		th := x.Softplus(1, 20).Tanh()
 		return g.Mul(th.Add(x.Mul(x.Sigmoid()).Mul(th.Square().RSubScalar(1))))
 	})
+}
+
+// SiLUMul is SiLU(t)·y in one kernel: the gate of a SwiGLU layer (Shazeer 2020).
+func (t *Tensor) SiLUMul(y *Tensor) *Tensor {
+	return binaryFloat("silu_mul", backend.SiLUMul, t, y,
+		func(g, x, y *Tensor) *Tensor { return siluGrad(g.Mul(y), x) },
+		func(g, x, y *Tensor) *Tensor { return g.Mul(x.SiLU()) })
 }
