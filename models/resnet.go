@@ -4,6 +4,7 @@
 package models
 
 import (
+	"github.com/descent-ml/descent/backend"
 	"github.com/descent-ml/descent/nn"
 	"github.com/descent-ml/descent/random"
 	"github.com/descent-ml/descent/tensor"
@@ -40,60 +41,34 @@ type ResNetOptions struct {
 	// Groups and GroupWidth widen bottlenecks: 32 and 4 are ResNeXt 32x4d, 1 and
 	// 128 Wide ResNet. 0 is 1 and 64.
 	Groups, GroupWidth int
+
+	DType  tensor.DType
+	Device backend.Device // nil: the CPU
 }
 
 // NewResNet18 has 11.7 million parameters, initialised as torchvision's.
 func NewResNet18(rng *random.Generator, o ResNetOptions) *ResNet {
-	return newResNet(rng, newBasicBlock, 1, [4]int{2, 2, 2, 2}, o)
+	return resNet{rng, o}.build(resNet.basicBlock, 1, 2, 2, 2, 2)
 }
 
 // NewResNet34 has 21.8 million parameters, initialised as torchvision's.
 func NewResNet34(rng *random.Generator, o ResNetOptions) *ResNet {
-	return newResNet(rng, newBasicBlock, 1, [4]int{3, 4, 6, 3}, o)
+	return resNet{rng, o}.build(resNet.basicBlock, 1, 3, 4, 6, 3)
 }
 
 // NewResNet50 has 25.6 million parameters, initialised as torchvision's.
 func NewResNet50(rng *random.Generator, o ResNetOptions) *ResNet {
-	return newResNet(rng, newBottleneck, 4, [4]int{3, 4, 6, 3}, o)
+	return resNet{rng, o}.build(resNet.bottleneck, 4, 3, 4, 6, 3)
 }
 
 // NewResNet101 has 44.5 million parameters, initialised as torchvision's.
 func NewResNet101(rng *random.Generator, o ResNetOptions) *ResNet {
-	return newResNet(rng, newBottleneck, 4, [4]int{3, 4, 23, 3}, o)
+	return resNet{rng, o}.build(resNet.bottleneck, 4, 3, 4, 23, 3)
 }
 
 // NewResNet152 has 60.2 million parameters, initialised as torchvision's.
 func NewResNet152(rng *random.Generator, o ResNetOptions) *ResNet {
-	return newResNet(rng, newBottleneck, 4, [4]int{3, 8, 36, 3}, o)
-}
-
-// newResNet stacks as many blocks as given in each of four stages. A block of
-// width w has expansion·w channels.
-func newResNet(rng *random.Generator, block newBlock, expansion int, blocks [4]int, o ResNetOptions) *ResNet {
-	in := 64
-	stage := func(width, n, stride int) nn.Sequential {
-		var s nn.Sequential
-		for range n {
-			s = append(s, block(rng, in, width, stride, o))
-			in, stride = expansion*width, 1
-		}
-		return s
-	}
-	m := &ResNet{
-		BN1:    nn.NewBatchNorm2d(64, nn.BatchNormOptions{}),
-		Layer1: stage(64, blocks[0], 1),
-		Layer2: stage(128, blocks[1], 2),
-		Layer3: stage(256, blocks[2], 2),
-		Layer4: stage(512, blocks[3], 2),
-		FC:     nn.NewLinear(rng, in, or(o.Classes, 1000), nn.LinearOptions{}),
-	}
-	switch channels := or(o.Channels, 3); o.Stem {
-	case CIFAR:
-		m.Conv1, m.pool = conv(rng, channels, 64, 3, 1, 1), nn.Identity{}
-	default:
-		m.Conv1, m.pool = conv(rng, channels, 64, 7, 2, 1), nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1}
-	}
-	return m
+	return resNet{rng, o}.build(resNet.bottleneck, 4, 3, 8, 36, 3)
 }
 
 // Forward maps images [N, C, H, W] to logits [N, classes].
@@ -111,30 +86,13 @@ func (m *ResNet) Forward(x *tensor.Tensor) *tensor.Tensor {
 // globalMean averages over the pixels: [N, C, H, W] to [N, C].
 func globalMean(x *tensor.Tensor) *tensor.Tensor { return x.Mean(2, 3) }
 
-// newBlock makes a residual block from in channels to a width.
-type newBlock func(rng *random.Generator, in, width, stride int, o ResNetOptions) nn.Module
-
 // BasicBlock is two 3x3 convolutions beside a shortcut.
 type BasicBlock struct {
 	Conv1      *nn.Conv2d
 	BN1        *nn.BatchNorm2d
 	Conv2      *nn.Conv2d
 	BN2        *nn.BatchNorm2d
-	Downsample nn.Sequential // what the shortcut needs to fit; or nil
-}
-
-func newBasicBlock(rng *random.Generator, in, width, stride int, o ResNetOptions) nn.Module {
-	b := &BasicBlock{
-		Conv1:      conv(rng, in, width, 3, stride, 1),
-		BN1:        nn.NewBatchNorm2d(width, nn.BatchNormOptions{}),
-		Conv2:      conv(rng, width, width, 3, 1, 1),
-		BN2:        nn.NewBatchNorm2d(width, nn.BatchNormOptions{}),
-		Downsample: shortcut(rng, in, width, stride),
-	}
-	if o.ZeroInitResidual {
-		nn.Zeros(b.BN2.Weight)
-	}
-	return b
+	Downsample nn.Sequential // fits the shortcut to the result; nil passes it on
 }
 
 // Forward maps x [N, in, H, W] to [N, width, H/stride, W/stride].
@@ -152,25 +110,7 @@ type Bottleneck struct {
 	BN2        *nn.BatchNorm2d
 	Conv3      *nn.Conv2d
 	BN3        *nn.BatchNorm2d
-	Downsample nn.Sequential // what the shortcut needs to fit; or nil
-}
-
-func newBottleneck(rng *random.Generator, in, width, stride int, o ResNetOptions) nn.Module {
-	groups := or(o.Groups, 1)
-	inner, out := width*or(o.GroupWidth, 64)/64*groups, 4*width
-	b := &Bottleneck{
-		Conv1:      conv(rng, in, inner, 1, 1, 1),
-		BN1:        nn.NewBatchNorm2d(inner, nn.BatchNormOptions{}),
-		Conv2:      conv(rng, inner, inner, 3, stride, groups),
-		BN2:        nn.NewBatchNorm2d(inner, nn.BatchNormOptions{}),
-		Conv3:      conv(rng, inner, out, 1, 1, 1),
-		BN3:        nn.NewBatchNorm2d(out, nn.BatchNormOptions{}),
-		Downsample: shortcut(rng, in, out, stride),
-	}
-	if o.ZeroInitResidual {
-		nn.Zeros(b.BN3.Weight)
-	}
-	return b
+	Downsample nn.Sequential // fits the shortcut to the result; nil passes it on
 }
 
 // Forward maps x [N, in, H, W] to [N, 4·width, H/stride, W/stride].
@@ -181,19 +121,82 @@ func (b *Bottleneck) Forward(x *tensor.Tensor) *tensor.Tensor {
 	return y.Add(b.Downsample.Forward(x)).ReLU()
 }
 
-// shortcut is nil, which passes everything on, where the shapes fit.
-func shortcut(rng *random.Generator, in, out, stride int) nn.Sequential {
+// resNet builds a ResNet.
+type resNet struct {
+	rng *random.Generator
+	ResNetOptions
+}
+
+// build stacks as many blocks as given in each of four stages. A block of width w
+// has expansion·w channels.
+func (r resNet) build(block func(r resNet, in, width, stride int) nn.Module, expansion int, blocks ...int) *ResNet {
+	m := &ResNet{BN1: r.norm(64)}
+	if channels := or(r.Channels, 3); r.Stem == CIFAR {
+		m.Conv1, m.pool = r.conv(channels, 64, 3, 1, 1), nn.Identity{}
+	} else {
+		m.Conv1, m.pool = r.conv(channels, 64, 7, 2, 1), nn.MaxPool2d{Kernel: 3, Stride: 2, Padding: 1}
+	}
+	in := 64
+	for i, stage := range []*nn.Sequential{&m.Layer1, &m.Layer2, &m.Layer3, &m.Layer4} {
+		width, stride := 64<<i, min(i+1, 2)
+		for range blocks[i] {
+			*stage = append(*stage, block(r, in, width, stride))
+			in, stride = expansion*width, 1
+		}
+	}
+	m.FC = nn.NewLinear(r.rng, in, or(r.Classes, 1000), nn.LinearOptions{DType: r.DType, Device: r.Device})
+	return m
+}
+
+func (r resNet) basicBlock(in, width, stride int) nn.Module {
+	b := &BasicBlock{
+		Conv1:      r.conv(in, width, 3, stride, 1),
+		BN1:        r.norm(width),
+		Conv2:      r.conv(width, width, 3, 1, 1),
+		BN2:        r.norm(width),
+		Downsample: r.downsample(in, width, stride),
+	}
+	if r.ZeroInitResidual {
+		nn.Zeros(b.BN2.Weight)
+	}
+	return b
+}
+
+func (r resNet) bottleneck(in, width, stride int) nn.Module {
+	groups := or(r.Groups, 1)
+	inner, out := width*or(r.GroupWidth, 64)/64*groups, 4*width
+	b := &Bottleneck{
+		Conv1:      r.conv(in, inner, 1, 1, 1),
+		BN1:        r.norm(inner),
+		Conv2:      r.conv(inner, inner, 3, stride, groups),
+		BN2:        r.norm(inner),
+		Conv3:      r.conv(inner, out, 1, 1, 1),
+		BN3:        r.norm(out),
+		Downsample: r.downsample(in, out, stride),
+	}
+	if r.ZeroInitResidual {
+		nn.Zeros(b.BN3.Weight)
+	}
+	return b
+}
+
+func (r resNet) downsample(in, out, stride int) nn.Sequential {
 	if stride == 1 && in == out {
 		return nil
 	}
-	return nn.Sequential{conv(rng, in, out, 1, stride, 1), nn.NewBatchNorm2d(out, nn.BatchNormOptions{})}
+	return nn.Sequential{r.conv(in, out, 1, stride, 1), r.norm(out)}
 }
 
 // conv keeps the size of an image, but for the stride.
-func conv(rng *random.Generator, in, out, kernel, stride, groups int) *nn.Conv2d {
-	c := nn.NewConv2d(rng, in, out, kernel, nn.Conv2dOptions{Stride: stride, Padding: kernel / 2, Groups: groups, NoBias: true})
-	nn.KaimingNormal(rng, c.Weight, nn.Kaiming{FanOut: true})
+func (r resNet) conv(in, out, kernel, stride, groups int) *nn.Conv2d {
+	c := nn.NewConv2d(r.rng, in, out, kernel, nn.Conv2dOptions{
+		Stride: stride, Padding: kernel / 2, Groups: groups, NoBias: true, DType: r.DType, Device: r.Device})
+	nn.KaimingNormal(r.rng, c.Weight, nn.Kaiming{FanOut: true})
 	return c
+}
+
+func (r resNet) norm(channels int) *nn.BatchNorm2d {
+	return nn.NewBatchNorm2d(channels, nn.BatchNormOptions{DType: r.DType, Device: r.Device})
 }
 
 func or(v, otherwise int) int {
