@@ -1,6 +1,8 @@
 # make test     all checks; installs what they need (a Python environment with PyTorch in the user's cache folder)
 # make parity   operators against PyTorch's OpInfo samples, SEED=n for other samples, OPS=regex for some operators
 # make bench    times against PyTorch, printed as ratios
+# make accuracy  three epochs of examples/mnist from three seeds
+# make golden   PyTorch's answers to internal/optest, again
 # make fuzz     every fuzz target for FUZZTIME
 # make cross    builds and vets for the platforms in PLATFORMS
 #
@@ -8,7 +10,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: test check go-test parity parity-selftest bench fuzz cross
+.PHONY: test check go-test parity parity-selftest bench accuracy golden fuzz cross
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
@@ -30,6 +32,10 @@ check:
 go-test:
 	scripts/need gcc gcc libc6-dev
 	python=$$(scripts/venv) && CGO_ENABLED=1 DESCENT_PYTHON=$$python go test -race -timeout 20m ./...
+	# Only there may a compiler fuse a product into a sum, which would change random bits.
+	GOAMD64=v3 go test ./random
+	# Under the race detector half of the comparisons with torchvision are left out.
+	python=$$(scripts/venv) && DESCENT_PYTHON=$$python go test ./models
 
 parity:
 	go build -o bin/parity ./internal/parity/parity
@@ -39,7 +45,13 @@ parity-selftest:
 	python=$$(scripts/venv) && $$python internal/parity/selftest.py
 
 bench:
-	python=$$(scripts/venv) && DESCENT_PYTHON=$$python go run ./internal/bench
+	python=$$(scripts/venv) && DESCENT_PYTHON=$$python go run ./internal/bench -out BENCH.md
+
+accuracy:
+	go run ./internal/bench -accuracy -out BENCH.md
+
+golden:
+	go test ./internal/optest -update
 
 fuzz:
 	scripts/fuzz $(FUZZTIME)
