@@ -184,7 +184,7 @@ func TestMisuseIsNamed(t *testing.T) {
 		{"cannot be mirrored", func() { vec.Pad([]int{3, 0}, PadOptions{Mode: PadReflect}) }},
 		{"go round an axis", func() { vec.Pad([]int{4, 0}, PadOptions{Mode: PadCircular}) }},
 		{"cut more off axis 0", func() { vec.Pad([]int{-2, -2}, PadOptions{}) }},
-		{"are not two numbers", func() { vec.Pad([]int{1}, PadOptions{}) }},
+		{"are not two numbers", func() { vec.Pad(make([]int, vec.Dim()), PadOptions{}) }},
 		{"queries [2 3], keys [2 4]", func() {
 			ScaledDotProductAttention(Zeros(s, Float32, 2, 3), Zeros(s, Float32, 2, 4), Zeros(s, Float32, 2, 3), AttentionOptions{})
 		}},

@@ -26,7 +26,7 @@ var binary = [backend.NumBinary]entry{
 	backend.Maximum:    {f32: vec2(vec.Max), f64: each2(maximum[float64]), i64: each2(maximum[int64]), bools: true, xs: vec.MaxScalar, sx: vec.MaxScalar},
 	backend.Minimum:    {f32: vec2(vec.Min), f64: each2(minimum[float64]), i64: each2(minimum[int64]), bools: true, xs: vec.MinScalar, sx: vec.MinScalar},
 	backend.Atan2:      {f64: each2(math.Atan2)},
-	backend.SiLUMul:       {f64: each2(func(x, y float64) float64 { return y * x / (1 + math.Exp(-x)) })},
+	backend.SiLUMul:    {f64: each2(func(x, y float64) float64 { return y * x / (1 + math.Exp(-x)) })},
 	backend.BitAnd:     {i64: each2(func(x, y int64) int64 { return x & y }), bools: true},
 	backend.BitOr:      {i64: each2(func(x, y int64) int64 { return x | y }), bools: true},
 	backend.BitXor:     {i64: each2(func(x, y int64) int64 { return x ^ y }), bools: true},

@@ -110,7 +110,7 @@ func TestDestinationMayBeAnOperand(t *testing.T) {
 }
 
 func TestShortOperandsPanic(t *testing.T) {
-	long, short := make([]float32, 9), make([]float32, 8, 8)
+	long, short := make([]float32, 9), make([]float32, 8)
 	for name, f := range map[string]func(){
 		"unary": func() { Exp(long, short) }, "binary x": func() { Add(long, short, long) }, "binary y": func() { Add(long, long, short) },
 		"scalar": func() { AddScalar(long, short, 1) }, "MulAdd": func() { MulAdd(long, long, long, short) },
