@@ -9,12 +9,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -70,16 +71,24 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, o); err != nil {
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
+	if err := run(ctx, os.Stdout, o); err != nil {
 		fmt.Fprintln(os.Stderr, "mnist:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, o options) error {
+// run trains and tests, and writes to out what the user sees of it.
+func run(ctx context.Context, out io.Writer, o options) error {
 	if o.Epochs < 1 || o.Batch < 1 || o.workers < 0 || !(o.LR > 0) {
 		return fmt.Errorf("%v with %d workers makes no training", o.settings, o.workers)
+	}
+	for _, path := range []string{o.save, o.plot} { // not after all the work
+		if info, err := os.Stat(filepath.Dir(path)); err != nil {
+			return fmt.Errorf("there is no folder for %s: %w", path, err)
+		} else if !info.IsDir() {
+			return fmt.Errorf("there is no folder for %s: %s is a file", path, filepath.Dir(path))
+		}
 	}
 	dev, err := backend.Open(o.device)
 	if err != nil {
@@ -127,7 +136,7 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 
-	fmt.Printf("%s of %d parameters on %v, %d threads; %d images to train with, %d to test\n",
+	fmt.Fprintf(out, "%s of %d parameters on %v, %d threads; %d images to train with, %d to test\n",
 		o.Model, nn.Count(model), dev, runtime.GOMAXPROCS(0), training.Len(), test.Len())
 	loss := func(b data.Batch) (*tensor.Tensor, train.Metrics) {
 		logits := model.Forward(b.X)
@@ -135,12 +144,12 @@ func run(ctx context.Context, o options) error {
 	}
 	history, err := train.Fit(ctx, loader, opt, loss, train.FitOptions[data.Batch]{
 		Epochs: o.Epochs, Validate: testLoader, Schedule: schedule,
-		Progress: os.Stdout, Unit: "images",
+		Progress: out, Unit: "images",
 	})
-	if errors.Is(err, context.Canceled) {
-		return interrupted(o, checkpoint)
-	}
 	if err != nil {
+		if err == context.Cause(ctx) { // and no other error with it
+			return interrupted(out, o, checkpoint)
+		}
 		return err
 	}
 	if o.save != "" {
@@ -157,7 +166,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("test accuracy %.2f%%\n", 100*result["accuracy"])
+	fmt.Fprintf(out, "test accuracy %.2f%%\n", 100*result["accuracy"])
 	return nil
 }
 
@@ -172,7 +181,7 @@ func newModel(name string, rng *random.Generator) (nn.Module, error) {
 }
 
 // interrupted saves what Ctrl-C stopped and tells how to go on.
-func interrupted(o options, checkpoint func(path string) error) error {
+func interrupted(out io.Writer, o options, checkpoint func(path string) error) error {
 	path := o.save
 	if path == "" {
 		path = "mnist-" + o.Model + ".safetensors"
@@ -186,6 +195,6 @@ func interrupted(o options, checkpoint func(path string) error) error {
 			again = append(again, "-"+f.name, f.value)
 		}
 	}
-	fmt.Printf("\nstopped; the checkpoint is %s. To go on:\n  %s -resume %s\n", path, strings.Join(again, " "), path)
+	fmt.Fprintf(out, "\nstopped; the checkpoint is %s. To go on:\n  %s -resume %s\n", path, strings.Join(again, " "), path)
 	return nil
 }

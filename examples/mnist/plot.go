@@ -53,7 +53,6 @@ func plotHistory(path string, h *train.History, stepsPerEpoch int) (err error) {
 func curves(h *train.History, metric, label string, scale float64, stepsPerEpoch int) (*plot.Plot, error) {
 	p := plot.New()
 	p.X.Label.Text, p.Y.Label.Text = "epoch", label
-	p.X.Min = 0
 	p.Add(plotter.NewGrid())
 	p.Legend.Top = metric == "loss"
 	var training, test plotter.XYs
@@ -81,6 +80,12 @@ func curves(h *train.History, metric, label string, scale float64, stepsPerEpoch
 		dots.Color, dots.Shape = testColor, draw.CircleGlyph{}
 		p.Add(line, dots)
 		p.Legend.Add("test", line, dots)
+	}
+	margin := 0.04 * (p.Y.Max - p.Y.Min) // so that no line or dot is cut
+	p.X.Min, p.X.Max = 0, 1.02*p.X.Max
+	p.Y.Min, p.Y.Max = p.Y.Min-margin, p.Y.Max+margin
+	if metric == "loss" {
+		p.Y.Min = 0
 	}
 	return p, nil
 }
