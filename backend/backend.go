@@ -79,13 +79,19 @@ type Epilogue struct {
 //
 // Shapes have been checked and broadcast by the caller: all arrays of an
 // elementwise kernel have out's shape (operands may have strides of 0), and
-// they share one dtype except where an opcode says otherwise. Float16 and
-// BFloat16 are computed in float32 and rounded once. out is disjoint from the
-// inputs or exactly one of them, and dense in some axis order, except in Copy.
-// Arrays may be empty. Nothing but Download and Sync waits for the device: an
-// error that only the data shows (an index out of range) may be returned at
-// once or by the next of the two. A kernel may answer ErrUnsupported before it
-// touches its output.
+// they share one dtype except where an opcode says otherwise. An op that a dtype
+// does not have answers ErrUnsupported. Float16 and BFloat16 are computed in
+// float32 and rounded once. At most one operand is a scalar, and none where the
+// op reads Params itself. An integer divided by zero is an error.
+//
+// out is disjoint from the inputs; in elementwise kernels, Copy, Scan, Softmax
+// and Norm it may also be exactly one of them. It is dense in some axis order,
+// except in Copy; a random kernel's element i is the i-th in row-major order
+// whatever that is. Arrays may be empty.
+//
+// Nothing but Download and Sync waits for the device: an error that only the data
+// shows (an index out of range) may be returned at once or by the next of the
+// two. A kernel may answer ErrUnsupported before it touches its output.
 type Device interface {
 	// String names the device as Open takes it: "cpu", "cuda:0".
 	String() string

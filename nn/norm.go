@@ -67,11 +67,7 @@ func (b *BatchNorm) normalize(x *tensor.Tensor, layer string) *tensor.Tensor {
 			momentum = 1 / b.NumBatchesTracked.Item()
 		}
 	}
-	mean, variance := b.RunningMean, b.RunningVar
-	if !training {
-		mean, variance = beside(x, mean), beside(x, variance)
-	}
-	return tensor.BatchNorm(x, mean, variance, b.Weight, b.Bias, training, momentum, b.eps)
+	return tensor.BatchNorm(x, b.RunningMean, b.RunningVar, b.Weight, b.Bias, training, momentum, b.eps)
 }
 
 // BatchNorm1d normalizes the channels of vectors or sequences.

@@ -39,7 +39,17 @@ func composed(fn func(in []*Tensor) *Tensor, in ...*Tensor) *Tensor {
 		}
 	}
 	if tracked && (home == nil || !home.mode.NoGrad) {
-		return fn(in)
+		if home == nil {
+			return fn(in)
+		}
+		// What is computed from parameters and buffers alone is to be home's too.
+		used := make([]*Tensor, len(in))
+		for i, x := range in {
+			if x != nil {
+				used[i] = home.Use(x)
+			}
+		}
+		return fn(used)
 	}
 	return compose(home, fn, in...)
 }
