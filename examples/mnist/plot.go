@@ -54,7 +54,10 @@ func curves(h *train.History, metric, label string, scale float64, stepsPerEpoch
 	p := plot.New()
 	p.X.Label.Text, p.Y.Label.Text = "epoch", label
 	p.Add(plotter.NewGrid())
-	p.Legend.Top = metric == "loss"
+	p.Legend.Padding, p.Legend.XOffs, p.Legend.YOffs = vg.Points(2), vg.Points(-6), vg.Points(6)
+	if p.Legend.Top = metric == "loss"; p.Legend.Top {
+		p.Legend.YOffs *= -1
+	}
 	var training, test plotter.XYs
 	for _, point := range h.Points {
 		training = append(training, plotter.XY{X: float64(point.Step) / float64(stepsPerEpoch), Y: scale * point.Values[metric]})
