@@ -81,7 +81,12 @@ func (t *Tensor) BAddBMM(x, y *Tensor, beta, alpha float64) *Tensor {
 // AddBMM is beta·t + alpha times the sum of the n products BMM(x, y).
 func (t *Tensor) AddBMM(x, y *Tensor, beta, alpha float64) *Tensor {
 	p := x.BMM(y)
-	return t.addProduct("addbmm", spent(p.Sum(0), p), beta, alpha)
+	wide := p.Sum(0) // of integers in int64
+	sum := wide.To(p.DType())
+	if sum != wide {
+		free(wide)
+	}
+	return t.addProduct("addbmm", spent(sum, p), beta, alpha)
 }
 
 // addProduct is beta·t + alpha·p; p is a temporary of the caller's.

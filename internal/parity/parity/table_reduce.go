@@ -40,6 +40,10 @@ var reductions = []operator{
 	}),
 	row("cumsum", "input, dim, dtype=None", func(a args) *T { return a.cast("input").CumSum(a.int("dim")) }),
 	row("cumprod", "input, dim, dtype=None", func(a args) *T { return a.cast("input").CumProd(a.int("dim")) }),
+	rows("cummax", "input, dim", func(a args) []*T {
+		v, i := a.tensor("input").CumMax(a.int("dim"))
+		return []*T{v, i}
+	}),
 	rows("sort", "input, dim=-1, descending=False, stable=False", func(a args) []*T {
 		v, i := a.tensor("input").Sort(a.int("dim"), a.bool("descending"))
 		return []*T{v, i}
