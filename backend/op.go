@@ -136,6 +136,7 @@ const (
 	CumSum ScanOp = iota
 	CumProd
 	CumMax // a later equal value takes over, and so does NaN, for good
+	CumMin
 	NumScan
 
 	firstPick = CumMax

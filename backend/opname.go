@@ -180,12 +180,13 @@ func _() {
 	_ = x[CumSum-0]
 	_ = x[CumProd-1]
 	_ = x[CumMax-2]
-	_ = x[NumScan-3]
+	_ = x[CumMin-3]
+	_ = x[NumScan-4]
 }
 
-const _ScanOp_name = "CumSumCumProdCumMaxNumScan"
+const _ScanOp_name = "CumSumCumProdCumMaxCumMinNumScan"
 
-var _ScanOp_index = [...]uint8{0, 6, 13, 19, 26}
+var _ScanOp_index = [...]uint8{0, 6, 13, 19, 25, 32}
 
 func (i ScanOp) String() string {
 	idx := int(i) - 0

@@ -56,6 +56,12 @@ func (t *Tensor) CumMax(axis int) (values, indices *Tensor) {
 	return t.scanPick("cummax", backend.CumMax, axis)
 }
 
+// CumMin is the running minimum along axis and the last index (int64) that has
+// it. NaN is smaller than anything.
+func (t *Tensor) CumMin(axis int) (values, indices *Tensor) {
+	return t.scanPick("cummin", backend.CumMin, axis)
+}
+
 // CumProd is the running product along axis. Integers and bool are multiplied
 // as int64.
 func (t *Tensor) CumProd(axis int) *Tensor {

@@ -254,16 +254,8 @@ var scanRefs = map[backend.ScanOp]func(x []float64) (want, sums, idx []float64){
 		}
 		return want, sums, nil
 	},
-	backend.CumMax: func(x []float64) (want, sums, idx []float64) {
-		best := 0
-		for i, v := range x {
-			if v != v || v >= x[best] {
-				best = i
-			}
-			want, sums, idx = append(want, x[best]), append(sums, 0), append(idx, float64(best))
-		}
-		return want, sums, idx
-	},
+	backend.CumMax: runningPick(func(acc, v float64) bool { return v >= acc }),
+	backend.CumMin: runningPick(func(acc, v float64) bool { return v <= acc }),
 	backend.CumProd: func(x []float64) (want, sums, idx []float64) {
 		p := 1.0
 		for i, v := range x {
@@ -272,6 +264,20 @@ var scanRefs = map[backend.ScanOp]func(x []float64) (want, sums, idx []float64){
 		}
 		return want, sums, nil
 	},
+}
+
+// runningPick keeps the last value that takes over from the one before, as NaN does.
+func runningPick(takes func(acc, v float64) bool) func(x []float64) (want, sums, idx []float64) {
+	return func(x []float64) (want, sums, idx []float64) {
+		best := 0
+		for i, v := range x {
+			if v != v || takes(x[best], v) {
+				best = i
+			}
+			want, sums, idx = append(want, x[best]), append(sums, 0), append(idx, float64(best))
+		}
+		return want, sums, idx
+	}
 }
 
 func testScan(b *bench) {

@@ -23,6 +23,7 @@ var picks = [backend.NumScan]struct {
 	i64 func(acc, v int64) bool
 }{
 	backend.CumMax: {f64: func(acc, v float64) bool { return v != v || v >= acc }, i64: func(acc, v int64) bool { return v >= acc }},
+	backend.CumMin: {f64: func(acc, v float64) bool { return v != v || v <= acc }, i64: func(acc, v int64) bool { return v <= acc }},
 }
 
 // Scan computes running sums, products or extremes along axis.

@@ -69,6 +69,7 @@ var _ = rows("scan",
 	Row{name: "cumsum_empty", op: func(x *T) *T { return x.CumSum(0) }, torch: "x.cumsum(0)", in: in(f(0, 3))},
 	Row{name: "cumprod", op: func(x *T) *T { return x.CumProd(-1) }, torch: "x.cumprod(-1)", in: in(f(2, 4)), ints: true},
 	Row{name: "cumprod_zero", op: func(x *T) *T { return x.CumProd(0) }, torch: "x.cumprod(0)", in: in(f(5).of(2, 0, 3, 0))},
+	Row{name: "cummin", op: func(x *T) (*T, *T) { return x.CumMin(0) }, torch: "x.cummin(0)", in: in(f(5, 2)), ints: true},
 	Row{name: "cummax", op: func(x *T) (*T, *T) { return x.CumMax(1) }, torch: "x.cummax(1)", in: in(f(2, 6)), ints: true},
 )
 

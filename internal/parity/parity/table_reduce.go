@@ -44,6 +44,10 @@ var reductions = []operator{
 		v, i := a.tensor("input").CumMax(a.int("dim"))
 		return []*T{v, i}
 	}),
+	rows("cummin", "input, dim", func(a args) []*T {
+		v, i := a.tensor("input").CumMin(a.int("dim"))
+		return []*T{v, i}
+	}),
 	rows("sort", "input, dim=-1, descending=False, stable=False", func(a args) []*T {
 		v, i := a.tensor("input").Sort(a.int("dim"), a.bool("descending"))
 		return []*T{v, i}
