@@ -15,7 +15,7 @@ import (
 // sizes are the training images of a test: a few batches, the last incomplete.
 func sizes() map[string]int {
 	if raced {
-		return map[string]int{"mlp": 200, "cnn": 110}
+		return map[string]int{"mlp": 200, "cnn": 70}
 	}
 	return map[string]int{"mlp": 300, "cnn": 150}
 }
@@ -24,6 +24,7 @@ func TestTheSeedAloneDecidesTheBitsOfTheCheckpoint(t *testing.T) {
 	for model, n := range sizes() {
 		t.Run(model, func(t *testing.T) {
 			o := small(model, digits(t, n, 40))
+			o.Batch = 16
 			threads(t, 1)
 			want := checkpointOf(t, o)
 			for _, c := range []struct{ threads, workers int }{{1, 0}, {2, 1}, {4, 4}, {1, 4}, {4, 0}} {
@@ -48,6 +49,7 @@ func TestAStoppedTrainingGoesOnToTheSameCheckpoint(t *testing.T) {
 		for workers, asks := range map[int]int{0: 80, 2: 7} {
 			t.Run(fmt.Sprintf("%s/%d workers", model, workers), func(t *testing.T) {
 				o := small(model, digits(t, n, 40))
+				o.Batch = 16
 				want := checkpointOf(t, o)
 
 				o.workers = workers

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -28,16 +29,22 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// mnist are the images that come along, read once.
+var mnist = sync.OnceValues(func() (parts [2]*datasets.Images, err error) {
+	parts[0], parts[1], err = datasets.MNIST(mnistdata.Files)
+	return parts, err
+})
+
 // digits returns a folder with the first images of MNIST.
 func digits(t *testing.T, training, test int) string {
 	t.Helper()
-	a, b, err := datasets.MNIST(mnistdata.Files)
+	images, err := mnist()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	writeDigits(t, dir, "train", a, training)
-	writeDigits(t, dir, "t10k", b, test)
+	writeDigits(t, dir, "train", images[0], training)
+	writeDigits(t, dir, "t10k", images[1], test)
 	return dir
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/descent-ml/descent/backend"
 	"github.com/descent-ml/descent/data"
 	"github.com/descent-ml/descent/data/datasets"
-	mnistdata "github.com/descent-ml/descent/examples/mnist/data"
 	"github.com/descent-ml/descent/nn"
 	"github.com/descent-ml/descent/optim"
 	"github.com/descent-ml/descent/random"
@@ -35,7 +34,7 @@ func TestPyTorchOpensCheckpointsAndTrainsAlike(t *testing.T) {
 	if python == "" {
 		t.Skip("needs a Python with torch: run make test, or set DESCENT_PYTHON")
 	}
-	folder, small := t.TempDir(), small("", digits(t, 500, 20))
+	folder, small := t.TempDir(), small("", digits(t, 200, 20))
 	names := []string{"cnn", "mlp"}
 	for _, name := range names {
 		o := small
@@ -56,7 +55,7 @@ func TestPyTorchOpensCheckpointsAndTrainsAlike(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	training, test, err := datasets.MNIST(mnistdata.Files)
+	images, err := mnist()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +66,7 @@ func TestPyTorchOpensCheckpointsAndTrainsAlike(t *testing.T) {
 			if err := serialize.Load(filepath.Join(folder, name+".trained"), m, serialize.LoadOptions{}); err != nil {
 				t.Fatal(err)
 			}
-			got := logits(t, m, loader(t, test, 1000, 250))
+			got := logits(t, m, loader(t, images[1], 1000, 250))
 			worst := 0.0
 			for i, w := range want.Logits {
 				worst = max(worst, math.Abs(got[i]-w))
@@ -77,7 +76,7 @@ func TestPyTorchOpensCheckpointsAndTrainsAlike(t *testing.T) {
 			}
 			t.Logf("1,000 images: the logits differ by at most %.2g", worst)
 		})
-		batches := loader(t, training, batchSize*steps, batchSize)
+		batches := loader(t, images[0], batchSize*steps, batchSize)
 		t.Run(name+"/sgd", func(t *testing.T) {
 			m := build(t, name)
 			opt := optim.NewSGD(nn.Params(m), optim.SGD{LR: 0.01, Momentum: 0.9})
