@@ -106,13 +106,14 @@ func main() {
 	window := flag.Duration("window", 150*time.Millisecond, "length of one measurement")
 	only := flag.String("only", "", "comma-separated workloads")
 	accuracy := flag.Bool("accuracy", false, "train examples/mnist instead")
+	logs := flag.String("logs", "out/accuracy", "`folder` where -accuracy keeps what finished trainings printed")
 	out := flag.String("out", "", "file with a section that is replaced")
 	flag.Parse()
 	var table strings.Builder
 	w := io.MultiWriter(os.Stdout, &table)
 	section, run := "speed", func() (bool, error) { return speeds(w, *rounds, *window, *only) }
 	if *accuracy {
-		section, run = "accuracy", func() (bool, error) { return accuracies(w) }
+		section, run = "accuracy", func() (bool, error) { return accuracies(w, *logs) }
 	}
 	ok, err := run()
 	if err == nil && *out != "" {
