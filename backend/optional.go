@@ -2,7 +2,7 @@ package backend
 
 // The interfaces below are optional: a device that has a fused kernel says so
 // by implementing one, as io.WriterTo does, and package tensor composes the op
-// otherwise. There is one for each measured win, and there will be fewer than ten.
+// otherwise. There is one for each measured win, and fewer than ten.
 
 // ConvOp names one of the three convolutions, each the adjoint of the others.
 type ConvOp uint8
@@ -102,6 +102,54 @@ type OptimizerParams struct {
 // the same order.
 type OptimizerDevice interface {
 	OptimizerStep(op OptimizerOp, params, grads []Array, state [][]Array, p OptimizerParams) error
+}
+
+// AttentionParams are those of scaled dot-product attention.
+type AttentionParams struct {
+	Scale  float64
+	Causal bool // query i looks at keys 0 to i
+}
+
+// AttentionDevice has softmax(q·kᵀ·Scale)·v for q [B, H, L, E], k [B, G, S, E]
+// and v [B, G, S, E] in any strides, H being a multiple of G: a head of keys serves
+// H/G heads of queries. It never stores the scores.
+type AttentionDevice interface {
+	// Attention writes out [B, H, L, E] and lse [B, H, L], the logarithm of the sum
+	// of the exponentials of each query's scores, Float32 (Float64 for Float64).
+	Attention(out, lse, q, k, v Array, p AttentionParams) error
+	// AttentionBackward writes the gradients of q, k and v for that of out, which is g.
+	AttentionBackward(dq, dk, dv, g, out, lse, q, k, v Array, p AttentionParams) error
+}
+
+// CrossEntropyParams are those of a cross entropy with labels.
+type CrossEntropyParams struct {
+	Ignore    int64   // a label whose loss and gradient are 0
+	Smoothing float64 // how much of the target is spread evenly over the classes
+}
+
+// CrossEntropyDevice has the cross entropy of logits x [N, C] with Int64 labels
+// [N] in one pass. loss and lse [N] are Float32 (Float64 for Float64).
+type CrossEntropyDevice interface {
+	CrossEntropy(loss, lse, x, labels Array, p CrossEntropyParams) error
+	// CrossEntropyBackward writes dx, the gradient of x for that of loss, which is g
+	// [N] and has loss's dtype.
+	CrossEntropyBackward(dx, g, lse, x, labels Array, p CrossEntropyParams) error
+}
+
+// Graph is a sequence of device calls that is issued as one.
+type Graph interface {
+	// Launch issues it, in the order of the device. It does not wait.
+	Launch() error
+	// Free gives up the graph and the memory that its calls allocated.
+	Free()
+}
+
+// GraphDevice captures calls instead of running them.
+type GraphDevice interface {
+	// Capture records what fn asks of the device, from this goroutine, in a graph.
+	// Memory that fn allocates lasts as long as the graph. Download and Sync in fn
+	// are errors. If fn fails nothing is left behind.
+	Capture(fn func() error) (Graph, error)
 }
 
 // MemoryStats are bytes of one device.
