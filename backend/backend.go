@@ -53,14 +53,19 @@ func (a Array) IsContiguous() bool {
 }
 
 // Params are the scalars of a kernel; which it reads stands beside its opcode.
-// When Slot is not nil they stand in device memory instead, in Scalars' layout,
-// and are read when the kernel runs: a captured step is replayed with new ones.
+// When Slot is not nil they stand in device memory instead, in Scalars' layout at
+// number SlotIndex, and are read when the kernel runs: a captured step is replayed
+// with new ones.
 type Params struct {
 	Scalars
-	Slot Buffer
+	Slot      Buffer
+	SlotIndex int
 }
 
-// Scalars is what a slot holds: 48 bytes, little-endian.
+// ScalarsBytes is the size of Scalars in a slot.
+const ScalarsBytes = 48
+
+// Scalars is what a slot holds: ScalarsBytes bytes, little-endian.
 type Scalars struct {
 	A, B         float64
 	N, M         int64

@@ -86,8 +86,9 @@ const (
 	AdamW                    // the same, with decoupled weight decay
 )
 
-// OptimizerParams are an update rule's scalars. With Slot they stand in device
-// memory and LR and Step are read from it when the kernel runs, as A and N.
+// OptimizerParams are an update rule's scalars. With Slot the learning rate and
+// the step are read from device memory when the kernel runs, as A and N; so are B,
+// a factor for the gradients, and M: if it is not 0 nothing is updated.
 type OptimizerParams struct {
 	LR, WeightDecay     float64
 	Momentum, Dampening float64
@@ -95,6 +96,7 @@ type OptimizerParams struct {
 	Step                int64 // 1 at the first step
 	Nesterov, Maximize  bool
 	Slot                Buffer
+	SlotIndex           int
 }
 
 // OptimizerDevice updates parameters in place, many in one call. grads[i] has
@@ -102,6 +104,9 @@ type OptimizerParams struct {
 // the same order.
 type OptimizerDevice interface {
 	OptimizerStep(op OptimizerOp, params, grads []Array, state [][]Array, p OptimizerParams) error
+	// SumSquares writes the sum of the squares of all elements of xs to out, one
+	// Float64. It is no finite number if an element is none. xs are floats, dense.
+	SumSquares(out Array, xs []Array) error
 }
 
 // AttentionParams are those of scaled dot-product attention.
@@ -134,22 +139,6 @@ type CrossEntropyDevice interface {
 	// CrossEntropyBackward writes dx, the gradient of x for that of loss, which is g
 	// [N] and has loss's dtype.
 	CrossEntropyBackward(dx, g, lse, x, labels Array, p CrossEntropyParams) error
-}
-
-// Graph is a sequence of device calls that is issued as one.
-type Graph interface {
-	// Launch issues it, in the order of the device. It does not wait.
-	Launch() error
-	// Free gives up the graph and the memory that its calls allocated.
-	Free()
-}
-
-// GraphDevice captures calls instead of running them.
-type GraphDevice interface {
-	// Capture records what fn asks of the device, from this goroutine, in a graph.
-	// Memory that fn allocates lasts as long as the graph. Download and Sync in fn
-	// are errors. If fn fails nothing is left behind.
-	Capture(fn func() error) (Graph, error)
 }
 
 // MemoryStats are bytes of one device.

@@ -2,9 +2,8 @@ package tensor
 
 import (
 	"fmt"
-	"path/filepath"
-	"runtime"
-	"strings"
+
+	"github.com/descent-ml/descent/backend"
 )
 
 // Error is the one type this module panics with: a programmer's mistake, which
@@ -35,7 +34,7 @@ func check(op string, err error) {
 	}
 }
 
-func newError(op string, err error) *Error { return &Error{op, err, callerLine()} }
+func newError(op string, err error) *Error { return &Error{op, err, backend.UserLine()} }
 
 // Catch turns a panic with *Error into err; use it as `defer tensor.Catch(&err)`.
 // Other panics go on.
@@ -46,25 +45,5 @@ func Catch(err *error) {
 		*err = r
 	default:
 		panic(r)
-	}
-}
-
-const modulePath = "github.com/descent-ml/descent/"
-
-// callerLine is the innermost frame outside of the library, or in one of its
-// tests or examples.
-func callerLine() string {
-	pcs := make([]uintptr, 64)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
-	for {
-		f, more := frames.Next()
-		user := !strings.HasPrefix(f.Function, modulePath) && !strings.HasPrefix(f.Function, "runtime.") ||
-			strings.HasSuffix(f.File, "_test.go") || strings.HasPrefix(f.Function, modulePath+"examples/")
-		if user && f.File != "" {
-			return filepath.Base(filepath.Dir(f.File)) + "/" + filepath.Base(f.File) + fmt.Sprintf(":%d", f.Line)
-		}
-		if !more {
-			return ""
-		}
 	}
 }

@@ -116,14 +116,6 @@ func (b *bench) copyInOneBuffer() {
 	b.free()
 }
 
-func encodeScalars(s backend.Scalars) []byte {
-	raw := make([]byte, 0, 48)
-	for _, v := range []uint64{math.Float64bits(s.A), math.Float64bits(s.B), uint64(s.N), uint64(s.M), s.Key, s.Counter} {
-		raw = binary.LittleEndian.AppendUint64(raw, v)
-	}
-	return raw
-}
-
 // generateRefs are the first n elements of an op in row-major order, as package
 // random defines them; nil where an op does not exist in a dtype. A line that is
 // missing here fails.

@@ -6,10 +6,11 @@ import (
 	"slices"
 
 	"github.com/descent-ml/descent/backend"
+	"github.com/descent-ml/descent/random"
 )
 
 // scalars serve every op: a legal slope, alpha, pair of bounds, beta and threshold.
-var scalars = backend.Params{Scalars: backend.Scalars{A: 0.5, B: 2, N: -2, M: 5}}
+var scalars = backend.Params{Scalars: backend.Scalars{A: 0.5, B: 2, N: -2, M: 5, Key: 11, Counter: 5}}
 
 // ab are the two scalars as a kernel of dtype d reads them.
 func ab(d backend.DType, p backend.Params) (a, b float64) {
@@ -126,6 +127,9 @@ func (b *bench) unaryWant(op backend.UnaryOp, x array, p backend.Params) (want [
 		return nil, true
 	}
 	d, vals := x.DType, x.values()
+	if op == backend.Dropout {
+		return dropOut(d, vals, p), true
+	}
 	if ref := unaryRefs[op]; ref != nil {
 		a, c := ab(d, p)
 		for i, v := range vals {
@@ -137,6 +141,18 @@ func (b *bench) unaryWant(op backend.UnaryOp, x array, p backend.Params) (want [
 	out := b.output(unaryOut(op, wide(d)), x.Shape, contiguous)
 	ok = b.ran("Unary "+op.String(), wide(d), b.dev.Unary(op, out.Array, in.Array, p), out)
 	return b.read(op.String(), out), ok
+}
+
+// dropOut is what Dropout makes of vals, by package random.
+func dropOut(d backend.DType, vals []float64, p backend.Params) []float64 {
+	drop := make([]uint8, len(vals))
+	random.Bernoulli(random.Stream{Key: p.Key, Counter: p.Counter}, 0, p.A, drop)
+	for i := range vals {
+		if vals[i] *= p.B; drop[i] != 0 {
+			vals[i] = 0
+		}
+	}
+	return vals
 }
 
 func testUnary(b *bench) {
@@ -457,10 +473,10 @@ func testSlots(b *bench) {
 	wrong := backend.Scalars{A: nan, B: nan, N: 99, M: 100, Key: 1, Counter: 1}
 	same := func(name string, s backend.Scalars, d backend.DType, run func(out array, p backend.Params) error) {
 		direct, slotted := b.output(d, shape, contiguous), b.output(d, shape, contiguous)
-		slot := b.alloc(48)
-		b.must(b.dev.Upload(slot, encodeScalars(s)))
+		slot := b.alloc(3 * backend.ScalarsBytes)
+		b.must(b.dev.Upload(slot, slices.Concat(backend.AppendScalars(nil, wrong), backend.AppendScalars(nil, wrong), backend.AppendScalars(nil, s))))
 		if b.ran(name, d, run(direct, backend.Params{Scalars: s}), direct) &&
-			b.ran(name+" with a slot", d, run(slotted, backend.Params{Scalars: wrong, Slot: slot}), slotted) {
+			b.ran(name+" with a slot", d, run(slotted, backend.Params{Scalars: wrong, Slot: slot, SlotIndex: 2}), slotted) {
 			equal(b, name+" with a slot", b.download(slotted), b.download(direct))
 		}
 	}
@@ -471,7 +487,7 @@ func testSlots(b *bench) {
 		}
 		x, y := b.array(d, shape, contiguous, vals), b.array(d, shape, offset, vals)
 		cond := b.array(backend.Bool, shape, contiguous, []float64{0, 1, 1})
-		for _, op := range []backend.UnaryOp{backend.LeakyReLU, backend.ELU, backend.Softplus, backend.Hardtanh, backend.Clamp} {
+		for _, op := range []backend.UnaryOp{backend.LeakyReLU, backend.ELU, backend.Softplus, backend.Hardtanh, backend.Clamp, backend.Dropout} {
 			same("Unary "+op.String(), scalars.Scalars, d, func(out array, p backend.Params) error {
 				return b.dev.Unary(op, out.Array, x.Array, p)
 			})

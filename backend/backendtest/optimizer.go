@@ -127,7 +127,7 @@ func (b *bench) optimize(dev backend.OptimizerDevice, op backend.OptimizerOp, d 
 		passed := p
 		if slot {
 			passed.Slot = b.alloc(48)
-			b.must(b.dev.Upload(passed.Slot, encodeScalars(backend.Scalars{A: p.LR, N: p.Step})))
+			b.must(b.dev.Upload(passed.Slot, backend.AppendScalars(nil, backend.Scalars{A: p.LR, N: p.Step})))
 			passed.LR, passed.Step = nan, 99
 		}
 		if !b.ran(call, d, dev.OptimizerStep(op, arrays, grads, state, passed), params...) {

@@ -129,7 +129,7 @@ func scalars(p *backend.Params) backend.Scalars {
 	if p.Slot == nil {
 		return p.Scalars
 	}
-	return *(*backend.Scalars)(p.Slot.(*buffer).ptr)
+	return *(*backend.Scalars)(unsafe.Add(p.Slot.(*buffer).ptr, p.SlotIndex*backend.ScalarsBytes))
 }
 
 func unsupported(op any, dtype backend.DType) error {

@@ -14,43 +14,57 @@ const grainOptimizer = 16 << 10
 
 // OptimizerStep updates parameters in place.
 func (d *Device) OptimizerStep(op backend.OptimizerOp, params, grads []backend.Array, state [][]backend.Array, p backend.OptimizerParams) error {
+	factor := 1.0
 	if p.Slot != nil {
-		s := scalars(&backend.Params{Slot: p.Slot})
-		p.LR, p.Step = s.A, s.N
+		s := scalars(&backend.Params{Slot: p.Slot, SlotIndex: p.SlotIndex})
+		if s.M != 0 {
+			return nil
+		}
+		p.LR, factor, p.Step = s.A, s.B, s.N
+	}
+	if p.Maximize {
+		factor = -factor
 	}
 	for i := range params {
 		if t := params[i].DType; !t.IsFloat() {
 			return unsupported(op, t)
 		}
 	}
-	// A piece is a part of one parameter.
-	type piece struct{ param, lo, hi int }
-	total := 0
-	for i := range params {
-		total += params[i].Size()
-	}
-	pieces := make([]piece, 0, total/grainOptimizer+len(params))
-	for i := range params {
-		n := params[i].Size()
+	eachPiece(params, func(_ int, q piece) {
+		step(op, &params[q.array], &grads[q.array], state[q.array], &p, factor, q.lo, q.hi)
+	})
+	return nil
+}
+
+// piece is a part of one array of several: its elements [lo, hi) in memory.
+type piece struct{ array, lo, hi int }
+
+func piecesOf(arrays []backend.Array) []piece {
+	var pieces []piece
+	for i := range arrays {
+		n := arrays[i].Size()
 		for lo := 0; lo < n; lo += grainOptimizer {
 			pieces = append(pieces, piece{i, lo, min(lo+grainOptimizer, n)})
 		}
 	}
-	update := func(lo, hi int) {
-		for _, q := range pieces[lo:hi] {
-			step(op, &params[q.param], &grads[q.param], state[q.param], &p, q.lo, q.hi)
+	return pieces
+}
+
+func eachPiece(arrays []backend.Array, f func(i int, q piece)) {
+	pieces := piecesOf(arrays)
+	grain := 1
+	if len(pieces) <= len(arrays) { // small ones
+		grain = 4
+	}
+	parallel.For(len(pieces), grain, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			f(i, pieces[i])
 		}
-	}
-	if total <= grainOptimizer {
-		update(0, len(pieces))
-	} else {
-		parallel.For(len(pieces), 1, update)
-	}
-	return nil
+	})
 }
 
 // step updates elements [lo, hi) of a parameter, in the order of its memory.
-func step(op backend.OptimizerOp, param, grad *backend.Array, state []backend.Array, p *backend.OptimizerParams, lo, hi int) {
+func step(op backend.OptimizerOp, param, grad *backend.Array, state []backend.Array, p *backend.OptimizerParams, factor float64, lo, hi int) {
 	arrays := [5]*backend.Array{param, grad}
 	for i := range state {
 		arrays[2+i] = &state[i]
@@ -64,12 +78,12 @@ func step(op backend.OptimizerOp, param, grad *backend.Array, state []backend.Ar
 		}
 		if op == backend.SGD {
 			s := vec.SGD{LR: p.LR, Momentum: p.Momentum, Dampening: p.Dampening, WeightDecay: p.WeightDecay,
-				Nesterov: p.Nesterov, Maximize: p.Maximize, First: p.Step == 1}
+				Factor: factor, Nesterov: p.Nesterov, First: p.Step == 1}
 			s.Step(v[0], v[1], v[2])
 			return
 		}
 		a := vec.Adam{LR: p.LR, Beta1: p.Beta1, Beta2: p.Beta2, Eps: p.Eps, WeightDecay: p.WeightDecay,
-			Step: int(p.Step), Decoupled: op == backend.AdamW, Maximize: p.Maximize}
+			Factor: factor, Step: int(p.Step), Decoupled: op == backend.AdamW}
 		a.Update(v[0], v[1], v[2], v[3], v[4])
 		return
 	}
@@ -90,6 +104,9 @@ func step(op backend.OptimizerOp, param, grad *backend.Array, state []backend.Ar
 			}
 			codec64.load[a.DType](v[i], element(a, lo), 1)
 		}
+		for j := range v[1] {
+			v[1][j] *= factor
+		}
 		if op == backend.SGD {
 			sgd(v[0], v[1], v[2], p)
 		} else {
@@ -108,12 +125,9 @@ func element(a *backend.Array, i int) unsafe.Pointer {
 	return unsafe.Add(a.Buf.(*buffer).ptr, (a.Offset+i)*a.DType.Size())
 }
 
-// sgd is the rule of vec.SGD.
+// sgd is the rule of vec.SGD, g being multiplied already.
 func sgd(w, g, momentum []float64, p *backend.OptimizerParams) {
 	for i, d := range g {
-		if p.Maximize {
-			d = -d
-		}
 		d += p.WeightDecay * w[i]
 		if momentum != nil {
 			b := d
@@ -131,14 +145,11 @@ func sgd(w, g, momentum []float64, p *backend.OptimizerParams) {
 	}
 }
 
-// adam is the rule of vec.Adam.
+// adam is the rule of vec.Adam, g being multiplied already.
 func adam(w, g, m, v, vmax []float64, p *backend.OptimizerParams, decoupled bool) {
 	correction1 := 1 - math.Pow(p.Beta1, float64(p.Step))
 	correction2 := math.Sqrt(1 - math.Pow(p.Beta2, float64(p.Step)))
 	for i, d := range g {
-		if p.Maximize {
-			d = -d
-		}
 		if decoupled {
 			w[i] -= p.LR * p.WeightDecay * w[i]
 		} else {

@@ -123,7 +123,7 @@ func (c *check) elementwise(out backend.Array, outType, inType backend.DType, p 
 
 func (c *check) params(p backend.Params) {
 	if p.Slot != nil {
-		c.buffer("Slot", p.Slot, 48)
+		c.buffer("Slot", p.Slot, (p.SlotIndex+1)*backend.ScalarsBytes)
 	}
 }
 

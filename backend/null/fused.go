@@ -194,7 +194,7 @@ func (d *Device) OptimizerStep(op backend.OptimizerOp, params, grads []backend.A
 	c.that(op <= backend.AdamW, "no such op")
 	c.that(len(grads) == len(params) && len(state) == len(params), "%d parameters, %d gradients, %d states", len(params), len(grads), len(state))
 	if p.Slot != nil {
-		c.buffer("Slot", p.Slot, 48)
+		c.buffer("Slot", p.Slot, (p.SlotIndex+1)*backend.ScalarsBytes)
 	} else {
 		c.that(p.Step >= 1, "step %d", p.Step)
 	}
@@ -214,6 +214,18 @@ func (d *Device) OptimizerStep(op backend.OptimizerOp, params, grads []backend.A
 		for _, s := range state[i] {
 			c.sameOrder("a state", s, x)
 		}
+	}
+	return c.err
+}
+
+func (d *Device) SumSquares(out backend.Array, xs []backend.Array) error {
+	c := d.check("SumSquares", nil)
+	c.result("out", out, backend.Float64, out.Shape)
+	c.that(out.Size() == 1, "out has the shape %v", out.Shape)
+	for _, x := range xs {
+		c.result("an array", x, x.DType, x.Shape)
+		c.that(x.DType.IsFloat(), "an array is %s", x.DType)
+		c.disjoint(out, x, false)
 	}
 	return c.err
 }
