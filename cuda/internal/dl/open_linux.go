@@ -1,0 +1,40 @@
+package dl
+
+import (
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+)
+
+func supported() error { return nil }
+
+// open opens a file. Every symbol is resolved at once and is visible to libraries that are opened later, since NVIDIA's
+// open each other.
+func open(file string) (uintptr, error) {
+	return purego.Dlopen(file, purego.RTLD_NOW|purego.RTLD_GLOBAL)
+}
+
+func symbol(handle uintptr, name string) uintptr {
+	addr, err := purego.Dlsym(handle, name)
+	if err != nil {
+		return 0
+	}
+	return addr
+}
+
+// filename returns the path of the file behind a handle, or the name it was opened by if that cannot be learnt.
+func filename(handle uintptr, name string) string {
+	const linkMap = 2 // RTLD_DI_LINKMAP
+	dlinfo := symbol(purego.RTLD_DEFAULT, "dlinfo")
+	if dlinfo == 0 {
+		return name
+	}
+	var m *struct {
+		addr uintptr
+		name *byte
+	}
+	if Call(dlinfo, Int(handle), Int(linkMap), Ptr(&m)) != 0 || m == nil || m.name == nil || *m.name == 0 {
+		return name
+	}
+	return String(unsafe.Pointer(m.name))
+}

@@ -1,0 +1,19 @@
+//go:build !linux
+
+package dl
+
+import (
+	"errors"
+	"runtime"
+	"unsafe"
+)
+
+func supported() error {
+	return errors.New("NVIDIA's libraries are bound on Linux only, not on " + runtime.GOOS)
+}
+
+func open(string) (uintptr, error)           { return 0, supported() }
+func symbol(uintptr, string) uintptr         { return 0 }
+func filename(_ uintptr, name string) string { return name }
+func pointer(p unsafe.Pointer) Arg           { return Arg{pointer: p} }
+func call(*frame)                            { panic(supported()) }
