@@ -74,6 +74,7 @@ func run(t *testing.T, s *suite) {
 		{"Norm", testNorm},
 		{"Softmax", testSoftmax},
 		{"Optimizer", testOptimizer},
+		{"Graph", testGraph},
 		{"Concurrency", testConcurrency},
 	} {
 		(&bench{T: t, suite: s}).sub(family.name, family.test)

@@ -1,7 +1,6 @@
 package backendtest
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
 

@@ -68,6 +68,9 @@ func testOptimizer(b *bench) {
 		b.Log("no OptimizerDevice")
 		return
 	}
+	b.sub("SumSquares", func(b *bench) {
+		b.floats("SumSquares", func(d backend.DType) bool { return b.sumSquares(dev, d) })
+	})
 	for i, c := range optimizerCases {
 		b.sub(fmt.Sprintf("%s%d", c.op, i), func(b *bench) {
 			b.floats("OptimizerStep "+c.op.String(), func(d backend.DType) bool {
@@ -83,7 +86,8 @@ func testOptimizer(b *bench) {
 }
 
 // optimize runs steps over several parameters in one call each; with slot the
-// learning rate and the step stand in device memory.
+// learning rate, the step and a factor stand in device memory, and the second step
+// is skipped.
 func (b *bench) optimize(dev backend.OptimizerDevice, op backend.OptimizerOp, d backend.DType, p backend.OptimizerParams, states, steps int, slot bool) bool {
 	defer b.free()
 	call := "OptimizerStep " + op.String()
@@ -117,18 +121,28 @@ func (b *bench) optimize(dev backend.OptimizerDevice, op backend.OptimizerOp, d 
 	for step := range steps {
 		p.Step = int64(step + 1)
 		grads = grads[:0]
+		skipped := slot && step == 1
 		for i, x := range params {
 			g := b.array(d, x.Shape, layouts[i], b.random(d, -1, 1, 199))
 			grads = append(grads, g.Array)
+			if skipped {
+				continue
+			}
 			for j, v := range g.values() {
+				if slot {
+					v *= slotFactor
+				}
 				want[i][j] = update(op, p, want[i][j], v, wantState[i][j])
 			}
 		}
 		passed := p
 		if slot {
 			passed.Slot = b.alloc(48)
-			b.must(b.dev.Upload(passed.Slot, backend.AppendScalars(nil, backend.Scalars{A: p.LR, N: p.Step})))
-			passed.LR, passed.Step = nan, 99
+			s := backend.Scalars{A: p.LR, B: slotFactor, N: p.Step}
+			if passed.LR, passed.Step = nan, 99; skipped {
+				s.M = 1
+			}
+			b.must(b.dev.Upload(passed.Slot, backend.AppendScalars(nil, s)))
 		}
 		if !b.ran(call, d, dev.OptimizerStep(op, arrays, grads, state, passed), params...) {
 			return false
@@ -145,4 +159,54 @@ func (b *bench) optimize(dev backend.OptimizerDevice, op backend.OptimizerOp, d 
 		}
 	}
 	return true
+}
+
+// slotFactor is a power of 2: it rounds nothing.
+const slotFactor = 0.25
+
+func (b *bench) sumSquares(dev backend.OptimizerDevice, d backend.DType) bool {
+	shapes, layouts := [][]int{{}, {5}, {3, 4}, {0}, {2, 3, 2, 2}, {70001}}, []layout{contiguous, offset, transposed, contiguous, channelsLast, contiguous}
+	huge, tiny := 1e30, 1e-30 // whose squares float32 does not hold
+	if d == backend.Float16 {
+		huge, tiny = 60000, 0x1p-24
+	}
+	check := func(name string, n int, special ...float64) bool {
+		defer b.free()
+		var xs []backend.Array
+		want := 0.0
+		for i, shape := range shapes[:n] {
+			vals := b.random(d, -2, 2, 211)
+			if len(special) > 0 {
+				vals = special
+			}
+			x := b.array(d, shape, layouts[i], vals)
+			xs = append(xs, x.Array)
+			for _, v := range x.values() {
+				want += v * v
+			}
+		}
+		out := b.output(backend.Float64, []int{}, offset)
+		if !b.ran("SumSquares", d, dev.SumSquares(out.Array, xs), out) {
+			return false
+		}
+		got := b.read("SumSquares of "+name, out)
+		switch {
+		case !b.values:
+		case math.IsInf(want, 0) || math.IsNaN(want):
+			if !math.IsInf(got[0], 0) && !math.IsNaN(got[0]) {
+				b.Errorf("SumSquares of %s %s is %v", name, d, got[0])
+			}
+		case !(math.Abs(got[0]-want) <= 1e-6*want):
+			b.Errorf("SumSquares of %s %s is %v, want %v", name, d, got[0], want)
+		}
+		return true
+	}
+	ran := check("random numbers", len(shapes))
+	check("nothing", 0)
+	check("zeros", 5, 0)
+	check("huge numbers", 5, huge, 1)
+	check("tiny numbers", 5, tiny)
+	check("an infinity", 5, 1, 2, inf)
+	check("a NaN", 5, nan, 1, 1)
+	return ran
 }

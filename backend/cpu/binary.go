@@ -10,6 +10,9 @@ import (
 
 // Binary computes out = op(x, y). An integer division by zero is an error.
 func (d *Device) Binary(op backend.BinaryOp, out, x, y backend.Array, p backend.Params) error {
+	if g := d.capturing(); g != nil {
+		return g.binary(op, out, x, y, p)
+	}
 	return binary[op].run(op, &p, &out, &x, &y)
 }
 

@@ -14,6 +14,9 @@ func (d *Device) ChannelsLast() bool { return true }
 
 // Conv computes a convolution or one of its adjoints.
 func (d *Device) Conv(op backend.ConvOp, out, a, b backend.Array, p backend.ConvParams, e backend.Epilogue) error {
+	if g := d.capturing(); g != nil {
+		return g.conv(op, out, a, b, p, e)
+	}
 	if !out.DType.IsFloat() || e.Act != backend.Identity && e.Act != backend.ReLU ||
 		op == backend.ConvBackwardWeight && e.Bias.Buf != nil {
 		return unsupported(op, out.DType)

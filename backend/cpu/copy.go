@@ -11,6 +11,9 @@ const grainCopy = 64 << 10 // elements
 
 // Copy writes x to out, or adds it.
 func (d *Device) Copy(out, x backend.Array, accumulate bool) error {
+	if g := d.capturing(); g != nil {
+		return g.copy(out, x, accumulate)
+	}
 	if accumulate {
 		return accumulateInto(&out, &x)
 	}

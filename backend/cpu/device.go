@@ -12,6 +12,7 @@ package cpu
 import (
 	"fmt"
 	"os"
+	"sync"
 	"unsafe"
 
 	"github.com/descent-ml/descent/backend"
@@ -35,7 +36,8 @@ type Options struct {
 // Device is the CPU. Kernels have run when their method returns. It is safe for
 // concurrent use.
 type Device struct {
-	pool pool
+	pool    pool
+	capture sync.Mutex // one at a time
 }
 
 var _ interface {
@@ -46,6 +48,7 @@ var _ interface {
 	backend.NormDevice
 	backend.SoftmaxDevice
 	backend.OptimizerDevice
+	backend.GraphDevice
 } = (*Device)(nil)
 
 func init() {
@@ -76,7 +79,11 @@ func (d *Device) String() string { return "cpu" }
 
 // Alloc returns 64-byte aligned memory.
 func (d *Device) Alloc(bytes int) (backend.Buffer, error) {
-	b, err := d.pool.alloc(bytes)
+	alloc := d.pool.alloc
+	if g := d.capturing(); g != nil {
+		alloc = g.alloc
+	}
+	b, err := alloc(bytes)
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +95,19 @@ func (d *Device) Upload(dst backend.Buffer, src []byte) error {
 	if len(src) > dst.Bytes() {
 		return fmt.Errorf("cpu: upload of %d bytes to a buffer of %d", len(src), dst.Bytes())
 	}
-	copy(dst.(*buffer).memory(), src)
+	b := dst.(*buffer)
+	if g := d.capturing(); g != nil && b.graph == g {
+		b.kept = true // the graph must not use it for something else
+	}
+	copy(b.memory(), src)
 	return nil
 }
 
 // Download copies the start of src to dst.
 func (d *Device) Download(dst []byte, src backend.Buffer) error {
+	if d.capturing() != nil {
+		return errWaits
+	}
 	if len(dst) > src.Bytes() {
 		return fmt.Errorf("cpu: download of %d bytes from a buffer of %d", len(dst), src.Bytes())
 	}
@@ -102,7 +116,12 @@ func (d *Device) Download(dst []byte, src backend.Buffer) error {
 }
 
 // Sync returns at once: no kernel outlives its call.
-func (d *Device) Sync() error { return nil }
+func (d *Device) Sync() error {
+	if d.capturing() != nil {
+		return errWaits
+	}
+	return nil
+}
 
 // MemoryStats counts memory in the pool's size classes.
 func (d *Device) MemoryStats() backend.MemoryStats { return d.pool.stats() }

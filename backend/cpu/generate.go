@@ -30,6 +30,9 @@ var generators = [backend.NumGenerate]struct {
 // Generate fills out. Element i of a random op is element i of the stream,
 // whatever the strides of out.
 func (d *Device) Generate(op backend.GenerateOp, out backend.Array, p backend.Params) error {
+	if g := d.capturing(); g != nil {
+		return g.generate(op, out, p)
+	}
 	g := &generators[op]
 	scalars := scalars(&p)
 	if out.Size() == 0 {

@@ -11,6 +11,9 @@ import (
 // Gather copies the elements that index names. A row of out whose elements
 // share one index (a stride of 0) is copied as a whole: index select, embedding.
 func (d *Device) Gather(out, x, index backend.Array, axis int) error {
+	if g := d.capturing(); g != nil {
+		return g.gather(out, x, index, axis)
+	}
 	if out.Size() == 0 {
 		return nil
 	}
@@ -94,6 +97,9 @@ func gatherAlong[T any](out, x, index *backend.Array, axis int) error {
 // Scatter sets or adds to the elements that index names, in row-major order. It
 // checks all indices before it writes.
 func (d *Device) Scatter(op backend.ScatterOp, out, index, src backend.Array, axis int) error {
+	if g := d.capturing(); g != nil {
+		return g.scatter(op, out, index, src, axis)
+	}
 	if src.Size() == 0 {
 		return nil
 	}

@@ -12,6 +12,9 @@ import (
 
 // MatMul multiplies batches of matrices.
 func (d *Device) MatMul(out, x, y backend.Array, e backend.Epilogue) error {
+	if g := d.capturing(); g != nil {
+		return g.matMul(out, x, y, e)
+	}
 	if out.DType == backend.Bool || e.Act != backend.Identity && e.Act != backend.ReLU {
 		return unsupported("MatMul", out.DType)
 	}

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/descent-ml/descent/backend"
@@ -30,9 +31,13 @@ type buffer struct {
 	ptr   unsafe.Pointer
 	bytes int
 	class int
-	live  bool // guarded by pool.mu
 	pool  *pool
+
+	// Guarded by pool.mu.
+	live  bool
 	next  *buffer // in the free list
+	graph *graph  // that owns it, nil for none
+	kept  bool    // it has a value that the graph does not compute
 }
 
 func (b *buffer) Bytes() int { return b.bytes }
@@ -47,14 +52,29 @@ func (b *buffer) Free() {
 		p.mu.Unlock()
 		panic("cpu: buffer freed twice")
 	}
+	g := p.capturing()
+	if own := b.graph; own != nil || g != nil {
+		if g == nil {
+			own.release(b, false)
+		} else {
+			g.release(b, true)
+		}
+		p.mu.Unlock()
+		return
+	}
+	b.live = false
+	p.put(b)
+	p.mu.Unlock()
+}
+
+// put keeps the memory of b for reuse; p.mu is held.
+func (p *pool) put(b *buffer) {
 	if p.poison {
 		b.fill()
 	}
-	b.live = false
 	b.next = p.free[b.class]
 	p.free[b.class] = b
 	p.live -= classBytes(b.class)
-	p.mu.Unlock()
 }
 
 func (b *buffer) fill() {
@@ -68,6 +88,7 @@ func (b *buffer) fill() {
 type pool struct {
 	limit  int64
 	poison bool
+	graph  atomic.Pointer[graph] // that is being captured
 
 	mu                   sync.Mutex
 	free                 [numClasses]*buffer

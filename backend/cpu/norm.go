@@ -15,6 +15,9 @@ var mulAdd = entry{
 // over x for the moments, and one for the result where weight and bias are
 // constant over those axes, as in batch norm, else two.
 func (d *Device) Norm(out, mean, variance, x, weight, bias backend.Array, eps float64) error {
+	if g := d.capturing(); g != nil {
+		return g.norm(out, mean, variance, x, weight, bias, eps)
+	}
 	if t := out.DType; !t.IsFloat() {
 		return unsupported("Norm", t)
 	} else if t == backend.Float16 || t == backend.BFloat16 {
@@ -66,6 +69,9 @@ func (d *Device) Norm(out, mean, variance, x, weight, bias backend.Array, eps fl
 //
 //	dweight = Σ g·x̂,  dbias = Σ g,  dx = (g·w - mean(g·w) - x̂·mean(g·w·x̂)) / √(variance+eps)
 func (d *Device) NormBackward(dx, dweight, dbias, g, x, mean, variance, weight backend.Array, eps float64) error {
+	if own := d.capturing(); own != nil {
+		return own.normBackward(dx, dweight, dbias, g, x, mean, variance, weight, eps)
+	}
 	if t := x.DType; !t.IsFloat() {
 		return unsupported("Norm", t)
 	} else if t == backend.Float16 || t == backend.BFloat16 {

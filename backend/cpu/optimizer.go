@@ -14,6 +14,9 @@ const grainOptimizer = 16 << 10
 
 // OptimizerStep updates parameters in place.
 func (d *Device) OptimizerStep(op backend.OptimizerOp, params, grads []backend.Array, state [][]backend.Array, p backend.OptimizerParams) error {
+	if g := d.capturing(); g != nil {
+		return g.optimizerStep(op, params, grads, state, p)
+	}
 	factor := 1.0
 	if p.Slot != nil {
 		s := scalars(&backend.Params{Slot: p.Slot, SlotIndex: p.SlotIndex})

@@ -10,6 +10,9 @@ import (
 
 // Pool pools the planes of [N, C, H, W], in any strides.
 func (d *Device) Pool(op backend.PoolOp, out, idx, x backend.Array, p backend.PoolParams) error {
+	if g := d.capturing(); g != nil {
+		return g.pooling(op, out, idx, x, p)
+	}
 	if !out.DType.IsFloat() {
 		return unsupported(op, out.DType)
 	}

@@ -71,6 +71,9 @@ var reductions = [backend.NumReduce]struct {
 
 // Reduce reduces the axes on which out has size 1 and x has not.
 func (d *Device) Reduce(op backend.ReduceOp, out, x backend.Array) error {
+	if g := d.capturing(); g != nil {
+		return g.reduce(op, out, x)
+	}
 	if op == backend.ArgMax || op == backend.ArgMin {
 		return d.argReduce(op == backend.ArgMax, &out, &x)
 	}

@@ -28,6 +28,9 @@ var picks = [backend.NumScan]struct {
 
 // Scan computes running sums, products or extremes along axis.
 func (d *Device) Scan(op backend.ScanOp, out, idx, x backend.Array, axis int) error {
+	if g := d.capturing(); g != nil {
+		return g.scan(op, out, idx, x, axis)
+	}
 	s, p := &scans[op], &picks[op]
 	switch {
 	case x.DType.IsFloat() && codec64.store[out.DType] != nil:

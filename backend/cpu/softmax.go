@@ -25,6 +25,9 @@ var softmaxes = [...]struct {
 
 // Softmax computes softmax along axis, its logarithm, or their gradients.
 func (d *Device) Softmax(op backend.SoftmaxOp, out, x, y backend.Array, axis int) error {
+	if g := d.capturing(); g != nil {
+		return g.softmax(op, out, x, y, axis)
+	}
 	k := &softmaxes[op]
 	switch {
 	case out.DType == backend.Float64:

@@ -11,6 +11,9 @@ import (
 
 // Sort sorts along axis, stably, NaN as the largest.
 func (d *Device) Sort(out, idx, x backend.Array, axis int, descending bool) error {
+	if g := d.capturing(); g != nil {
+		return g.sort(out, idx, x, axis, descending)
+	}
 	switch {
 	case x.DType == backend.Float64:
 		sortLines(&codec64, &out, &idx, &x, axis, descending)

@@ -8,6 +8,9 @@ import (
 
 // Ternary computes out = op(x, y, z).
 func (d *Device) Ternary(op backend.TernaryOp, out, x, y, z backend.Array, p backend.Params) error {
+	if g := d.capturing(); g != nil {
+		return g.ternary(op, out, x, y, z, p)
+	}
 	return ternary[op].run(op, &p, &out, &x, &y, &z)
 }
 

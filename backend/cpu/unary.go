@@ -9,8 +9,14 @@ import (
 
 // Unary computes out = op(x).
 func (d *Device) Unary(op backend.UnaryOp, out, x backend.Array, p backend.Params) error {
+	if g := d.capturing(); g != nil {
+		return g.unary(op, out, x, p)
+	}
 	if op == backend.Identity {
 		return d.Copy(out, x, false)
+	}
+	if op == backend.Dropout {
+		return dropOut(&out, &x, scalars(&p))
 	}
 	return unary[op].run(op, &p, &out, &x)
 }
@@ -57,6 +63,7 @@ var unary = [backend.NumUnary]entry{
 	backend.Mish:       {f64: each1(func(x float64) float64 { return x * math.Tanh(math.Log1p(math.Exp(x))) })},
 	backend.Hardtanh:   {f32: clamp32, f64: each1p(clampFloat), i64: each1p(clampInt)},
 	backend.Clamp:      {f32: clamp32, f64: each1p(clampFloat), i64: each1p(clampInt)},
+	backend.Dropout:    {}, // dropOut
 	backend.Floor:      {f64: each1(math.Floor), i64: each1(same)},
 	backend.Ceil:       {f64: each1(math.Ceil), i64: each1(same)},
 	backend.Round:      {f64: each1(math.RoundToEven), i64: each1(same)},
