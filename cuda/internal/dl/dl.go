@@ -3,13 +3,13 @@
 // A binding declares a [Spec] and a struct of function addresses, fills the struct by [Lib.Bind], and calls through it:
 //
 //	var api struct {
-//		Version uintptr `sym:"nvrtcVersion"`
-//		Archs   uintptr `sym:"nvrtcGetSupportedArchs,optional"`
+//		version dl.Func `sym:"nvrtcVersion"`
+//		archs   dl.Func `sym:"nvrtcGetSupportedArchs,optional"`
 //	}
 //	lib, err := dl.Open(dl.NVRTC)
 //	err = lib.Bind(&api)
 //	var major, minor int32
-//	status := int32(dl.Call(api.Version, dl.Ptr(&major), dl.Ptr(&minor)))
+//	status := int32(dl.Call(api.version.Addr, dl.Ptr(&major), dl.Ptr(&minor)))
 //
 // Libraries are never closed: NVIDIA's start threads and register handlers that outlive a dlclose.
 package dl
@@ -53,9 +53,15 @@ type Lib struct {
 // Sym returns the address of a function, or 0 if the library has none of that name.
 func (l *Lib) Sym(name string) uintptr { return symbol(l.handle, name) }
 
-// Bind fills the uintptr fields of a struct, given by pointer, with the addresses of the functions that their sym tags
-// name. A field without that tag is left alone. A function that is missing stays 0 if its tag ends in ",optional";
-// otherwise Bind returns a [*SymbolError] that names every missing one.
+// Func is a C function with its name, for errors. Addr is 0 if the library does not have it.
+type Func struct {
+	Addr uintptr
+	Name string
+}
+
+// Bind fills the fields of a struct, given by pointer, that have a sym tag: a [Func], or a uintptr that takes the address.
+// A function that is missing stays 0 if its tag ends in ",optional"; otherwise Bind returns a [*SymbolError] that names
+// every missing one.
 func (l *Lib) Bind(table any) error {
 	v := reflect.ValueOf(table)
 	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
@@ -73,7 +79,15 @@ func (l *Lib) Bind(table any) error {
 		if addr == 0 && option != "optional" {
 			missing = append(missing, name)
 		}
-		v.Field(i).SetUint(uint64(addr))
+		// Fields are seldom exported: reflect may read such a one, but not set it.
+		switch field := v.Field(i).Addr().UnsafePointer(); v.Field(i).Type() {
+		case reflect.TypeFor[uintptr]():
+			*(*uintptr)(field) = addr
+		case reflect.TypeFor[Func]():
+			*(*Func)(field) = Func{Addr: addr, Name: name}
+		default:
+			panic(fmt.Sprintf("dl: field %s of %T is neither a Func nor a uintptr", v.Type().Field(i).Name, table))
+		}
 	}
 	if missing != nil {
 		return &SymbolError{Name: l.Name, Path: l.Path, Symbols: missing, How: l.how}
