@@ -91,6 +91,13 @@ func String(p unsafe.Pointer) string {
 	return string(unsafe.Slice((*byte)(p), n))
 }
 
+// CallString calls a function that returns a C string and copies that.
+func CallString(fn uintptr, args ...Arg) string {
+	var p unsafe.Pointer
+	*(*uintptr)(unsafe.Pointer(&p)) = Call(fn, args...) // memory of C's, which a conversion could not say
+	return String(p)
+}
+
 // CString returns s with the zero byte that C expects, in Go's memory.
 func CString(s string) *byte {
 	b := make([]byte, len(s)+1)
