@@ -51,6 +51,23 @@ struct boolean {
     u8 bits; // 0 or 1
 };
 
+// T, U and V become names of types, so that templates may call theirs the same.
+#ifdef T
+using SpecT = T;
+#undef T
+using T = SpecT;
+#endif
+#ifdef U
+using SpecU = U;
+#undef U
+using U = SpecU;
+#endif
+#ifdef V
+using SpecV = V;
+#undef V
+using V = SpecV;
+#endif
+
 template <class A, class B> constexpr bool same = false;
 template <class A> constexpr bool same<A, A> = true;
 template <bool C, class A, class B> struct Choose {
@@ -219,11 +236,11 @@ struct View {
 };
 
 // locate sets at[k] to the offset of element i in views[k], in elements.
-template <int K> DEVICE void locate(const Dims &dims, u32 i, const View (&views)[K], i64 (&at)[K]) {
+template <int K> DEVICE void locate(const Dims &dims, u32 i, const View (&views)[K], i64 *at) {
 #pragma unroll
     for (int k = 0; k < K; k++) at[k] = 0;
 #pragma unroll
-    for (int d = 0; d < MAX_DIMS; d++) {
+    for (u32 d = 0; d < MAX_DIMS; d++) {
         if (d == dims.rank) break;
         u32 rest = d + 1 == dims.rank ? 0 : dims.dim[d].divide(i);
         i64 index = i - rest * dims.dim[d].size;
@@ -326,6 +343,49 @@ MATH1(rsqrt)
 #endif
 #undef MATH1
 #undef MATH2
+
+DEVICE i32 leading_zeros(u32 x) { // of x != 0
+#ifdef DESCENT_HOST
+    return __builtin_clz(x);
+#else
+    return __clz(i32(x));
+#endif
+}
+DEVICE i32 leading_zeros(u64 x) {
+#ifdef DESCENT_HOST
+    return __builtin_clzll(x);
+#else
+    return __clzll(i64(x));
+#endif
+}
+DEVICE u64 multiply_high(u64 x, u64 y) {
+#ifdef DESCENT_HOST
+    return u64((unsigned __int128)(x) * y >> 64);
+#else
+    return __umul64hi(x, y);
+#endif
+}
+
+// quotient is x / y within two units of the last place, for y in [2⁻¹²⁶, 2¹²⁶].
+DEVICE f64 quotient(f64 x, f64 y) { return x / y; }
+DEVICE f32 quotient(f32 x, f32 y) {
+#ifdef DESCENT_HOST
+    return x / y;
+#else
+    return __fdividef(x, y);
+#endif
+}
+
+// sigmoid is 1/(1+e⁻ˣ), and complement 1 less that; neither cancels nor overflows.
+template <class C> DEVICE C sigmoid(C x) {
+    C e = exp(-fabs(x));
+    return quotient(x >= 0 ? C(1) : e, 1 + e);
+}
+template <class C> DEVICE C sigmoid(C x, C &complement) {
+    C e = exp(-fabs(x)), d = quotient(C(1), 1 + e);
+    complement = x >= 0 ? e * d : d;
+    return x >= 0 ? d : e * d;
+}
 } // namespace math
 
 // exact has arithmetic that rounds each result and is never fused.
@@ -335,6 +395,8 @@ template <class T> DEVICE T add(T x, T y) { return x + y; }
 template <class T> DEVICE T sub(T x, T y) { return x - y; }
 template <class T> DEVICE T mul(T x, T y) { return x * y; }
 template <class T> DEVICE T div(T x, T y) { return x / y; }
+DEVICE f32 sqrt(f32 x) { return ::sqrtf(x); }
+DEVICE f64 sqrt(f64 x) { return ::sqrt(x); }
 #else
 DEVICE f32 add(f32 x, f32 y) { return __fadd_rn(x, y); }
 DEVICE f64 add(f64 x, f64 y) { return __dadd_rn(x, y); }
@@ -344,5 +406,7 @@ DEVICE f32 mul(f32 x, f32 y) { return __fmul_rn(x, y); }
 DEVICE f64 mul(f64 x, f64 y) { return __dmul_rn(x, y); }
 DEVICE f32 div(f32 x, f32 y) { return __fdiv_rn(x, y); }
 DEVICE f64 div(f64 x, f64 y) { return __ddiv_rn(x, y); }
+DEVICE f32 sqrt(f32 x) { return __fsqrt_rn(x); }
+DEVICE f64 sqrt(f64 x) { return __dsqrt_rn(x); }
 #endif
 } // namespace exact
