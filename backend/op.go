@@ -46,6 +46,7 @@ const (
 	Mish
 	Hardtanh // A, B: bounds; at and beyond them the gradient is 0
 	Clamp    // A, B: bounds, ±Inf for none; integers take N and M, the extreme int64s for none
+	Dropout  // x·B, but 0 where element i, row-major, of the stream's Bernoulli(A) is 1; floats only
 	Floor
 	Ceil
 	Round // half to even

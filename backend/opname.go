@@ -49,20 +49,21 @@ func _() {
 	_ = x[Mish-38]
 	_ = x[Hardtanh-39]
 	_ = x[Clamp-40]
-	_ = x[Floor-41]
-	_ = x[Ceil-42]
-	_ = x[Round-43]
-	_ = x[Trunc-44]
-	_ = x[Not-45]
-	_ = x[IsNaN-46]
-	_ = x[IsInf-47]
-	_ = x[IsFinite-48]
-	_ = x[NumUnary-49]
+	_ = x[Dropout-41]
+	_ = x[Floor-42]
+	_ = x[Ceil-43]
+	_ = x[Round-44]
+	_ = x[Trunc-45]
+	_ = x[Not-46]
+	_ = x[IsNaN-47]
+	_ = x[IsInf-48]
+	_ = x[IsFinite-49]
+	_ = x[NumUnary-50]
 }
 
-const _UnaryOp_name = "IdentityNegAbsSignSquareReciprocalSqrtRsqrtExpExp2Expm1LogLog2Log10Log1pSinCosTanAsinAcosAtanSinhCoshAsinhAcoshAtanhTanhSigmoidLogSigmoidErfErfcReLULeakyReLUELUGELUGELUTanhSiLUSoftplusMishHardtanhClampFloorCeilRoundTruncNotIsNaNIsInfIsFiniteNumUnary"
+const _UnaryOp_name = "IdentityNegAbsSignSquareReciprocalSqrtRsqrtExpExp2Expm1LogLog2Log10Log1pSinCosTanAsinAcosAtanSinhCoshAsinhAcoshAtanhTanhSigmoidLogSigmoidErfErfcReLULeakyReLUELUGELUGELUTanhSiLUSoftplusMishHardtanhClampDropoutFloorCeilRoundTruncNotIsNaNIsInfIsFiniteNumUnary"
 
-var _UnaryOp_index = [...]uint8{0, 8, 11, 14, 18, 24, 34, 38, 43, 46, 50, 55, 58, 62, 67, 72, 75, 78, 81, 85, 89, 93, 97, 101, 106, 111, 116, 120, 127, 137, 140, 144, 148, 157, 160, 164, 172, 176, 184, 188, 196, 201, 206, 210, 215, 220, 223, 228, 233, 241, 249}
+var _UnaryOp_index = [...]uint16{0, 8, 11, 14, 18, 24, 34, 38, 43, 46, 50, 55, 58, 62, 67, 72, 75, 78, 81, 85, 89, 93, 97, 101, 106, 111, 116, 120, 127, 137, 140, 144, 148, 157, 160, 164, 172, 176, 184, 188, 196, 201, 208, 213, 217, 222, 227, 230, 235, 240, 248, 256}
 
 func (i UnaryOp) String() string {
 	idx := int(i) - 0

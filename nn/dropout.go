@@ -32,13 +32,7 @@ func (m *Mode) dropout(x *tensor.Tensor, layer string, p float64) *tensor.Tensor
 	if !training {
 		return x
 	}
-	checkProbability("dropout", p)
-	scale := 0.0
-	if p < 1 {
-		scale = 1 / (1 - p)
-	}
-	dropped := tensor.BernoulliMask(x.Place(), x.Scope().Rand(), p, x.Shape()...)
-	return x.MaskedFill(dropped, 0).MulScalar(scale)
+	return x.Dropout(p, x.Scope().Rand())
 }
 
 func checkProbability(op string, p float64) {

@@ -9,27 +9,18 @@ import (
 // most max, and returns the norm before, a float32 scalar. It reads nothing back
 // (torch.nn.utils.clip_grad_norm_).
 func ClipGradNorm(params Params, max float64) *tensor.Tensor {
-	var total *tensor.Tensor
-	var s *tensor.Scope
+	var grads []*tensor.Tensor
 	for _, p := range params {
-		if p.Grad() == nil {
-			continue
-		}
-		if s == nil {
-			s = tensor.NewScope(p.Device(), tensor.ScopeOptions{NoGrad: true})
-			defer s.Close()
-		}
-		part := s.Use(p.Grad()).Square().Sum().To(tensor.Float32)
-		if total == nil {
-			total = part
-		} else {
-			total = total.Add(part)
+		if g := p.Grad(); g != nil {
+			grads = append(grads, g)
 		}
 	}
-	if total == nil {
+	if len(grads) == 0 {
 		tensor.Fail("clip_grad_norm", "no parameter has a gradient")
 	}
-	norm := total.Sqrt()
+	s := tensor.NewScope(grads[0].Device(), tensor.ScopeOptions{NoGrad: true})
+	defer s.Close()
+	norm := tensor.SumSquares(s, grads...).Sqrt().To(tensor.Float32)
 	scale := norm.AddScalar(1e-6).Reciprocal().MulScalar(max).ClampMax(1)
 	for _, p := range params {
 		p.MutateGrad("clip_grad_norm", func(dev backend.Device, g backend.Array) error {

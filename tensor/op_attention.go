@@ -76,11 +76,7 @@ func ScaledDotProductAttention(q, k, v *Tensor, o AttentionOptions) *Tensor {
 			weights = weights.MaskedFill(blind, 0)
 		}
 		if o.Dropout != 0 {
-			dropped := BernoulliMask(weights.Place(), g, o.Dropout, weights.Shape()...)
-			weights = weights.MaskedFill(dropped, 0)
-			if o.Dropout < 1 {
-				weights = weights.MulScalar(1 / (1 - o.Dropout))
-			}
+			weights = weights.Dropout(o.Dropout, g)
 		}
 		return weights.MatMul(v)
 	}, q, k, v, o.Mask)

@@ -109,7 +109,7 @@ func TestOptimizersFollowTheRules(t *testing.T) {
 			p.Step = int64(step + 1)
 			q := p
 			if rng.IntN(2) == 0 {
-				check(t, d.Upload(slot, bytesOf([]backend.Scalars{{A: p.LR, N: p.Step}})))
+				check(t, d.Upload(slot, bytesOf([]backend.Scalars{{A: p.LR, B: 1, N: p.Step}})))
 				q.Slot, q.LR, q.Step = slot, 0, 0
 			}
 			check(t, d.OptimizerStep(op, params, grads, state, q))

@@ -38,6 +38,9 @@ func (d *Device) Unary(op backend.UnaryOp, out, x backend.Array, p backend.Param
 	if op >= backend.Not && op <= backend.IsFinite {
 		outType = backend.Bool
 	}
+	if op == backend.Dropout {
+		c.that(p.Slot != nil || p.A >= 0 && p.A <= 1, "probability %g", p.A)
+	}
 	c.elementwise(out, outType, x.DType, p, x)
 	return c.err
 }

@@ -284,6 +284,15 @@ func (r *Recorder) OptimizerStep(op backend.OptimizerOp, params, grads []backend
 	})
 }
 
+func (r *Recorder) SumSquares(out backend.Array, xs []backend.Array) error {
+	return r.record("SumSquares", nil, list(out), xs, nil, func() error {
+		if d, ok := r.dev.(backend.OptimizerDevice); ok {
+			return d.SumSquares(arr(out), arrs(xs))
+		}
+		return backend.ErrUnsupported
+	})
+}
+
 // MemoryStats are zero where the device does not count; they are not recorded.
 func (r *Recorder) MemoryStats() backend.MemoryStats {
 	if d, ok := r.dev.(backend.MemoryDevice); ok {

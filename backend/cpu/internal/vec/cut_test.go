@@ -26,11 +26,11 @@ func elementwise() map[string]func(dst, x, y, z []float32) {
 		"ExpSum":     func(d, x, y, z []float32) { ExpSum(d, x, 1.5) },
 		"SGD": func(d, x, y, z []float32) {
 			copy(d, x)
-			SGD{LR: 0.1, Momentum: 0.9, WeightDecay: 0.01, Nesterov: true}.Step(d, y, clone(z))
+			SGD{LR: 0.1, Momentum: 0.9, WeightDecay: 0.01, Nesterov: true, Factor: 1}.Step(d, y, clone(z))
 		},
 		"Adam": func(d, x, y, z []float32) {
 			copy(d, x)
-			Adam{LR: 0.1, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, Step: 3}.Update(d, y, clone(z), squares(z), squares(y))
+			Adam{LR: 0.1, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, Step: 3, Factor: 1}.Update(d, y, clone(z), squares(z), squares(y))
 		},
 	}
 	for _, fn := range functions {
@@ -270,7 +270,9 @@ func BenchmarkFunctions(b *testing.B) {
 		run("MaxOf", func() { MaxOf(x) })
 		run("ExpSum", func() { ExpSum(dst, x, 8) })
 		m, v := make([]float32, n), make([]float32, n)
-		run("SGD", func() { SGD{LR: 1e-6, Momentum: 0.9}.Step(z, x, m) })
-		run("Adam", func() { Adam{LR: 1e-6, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 10}.Update(z, x, m, v, nil) })
+		run("SGD", func() { SGD{LR: 1e-6, Momentum: 0.9, Factor: 1}.Step(z, x, m) })
+		run("Adam", func() {
+			Adam{LR: 1e-6, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 10, Factor: 1}.Update(z, x, m, v, nil)
+		})
 	}
 }

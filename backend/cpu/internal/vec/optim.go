@@ -5,21 +5,22 @@ import "math"
 // SGD holds the scalars of one step of torch.optim.SGD.
 type SGD struct {
 	LR, Momentum, Dampening, WeightDecay float64
-	Nesterov, Maximize                   bool
+	Factor                               float64 // of the gradient; -1 maximizes
+	Nesterov                             bool
 	First                                bool // the first step: the momentum buffer becomes the gradient
 }
 
 // sgdScalars are the factors of one step, in float32. With useGrad and useBuf, the gradient that is applied is
 // useGrad·g + useBuf·buf.
 type sgdScalars struct {
-	sign, decay, momentum, mix, useGrad, useBuf, lr float32
+	factor, decay, momentum, mix, useGrad, useBuf, lr float32
 }
 
 var fastSGD func(p, dp, buf *float32, n int, c *sgdScalars)
 
 // Step updates the parameters p by the gradient g, in the order of operations of torch.optim.SGD:
 //
-//	g = -g if Maximize;  g += WeightDecay·p
+//	g = Factor·g + WeightDecay·p
 //	buf = g if First, else Momentum·buf + (1-Dampening)·g
 //	g = g + Momentum·buf if Nesterov, else buf
 //	p -= LR·g
@@ -30,10 +31,7 @@ func (s SGD) Step(p, g, buf []float32) {
 	if len(p) == 0 {
 		return
 	}
-	c := sgdScalars{sign: 1, decay: float32(s.WeightDecay), momentum: float32(s.Momentum), lr: float32(s.LR)}
-	if s.Maximize {
-		c.sign = -1
-	}
+	c := sgdScalars{factor: float32(s.Factor), decay: float32(s.WeightDecay), momentum: float32(s.Momentum), lr: float32(s.LR)}
 	var first *float32
 	if s.Momentum != 0 {
 		buf = buf[:len(p)]
@@ -52,7 +50,7 @@ func (s SGD) Step(p, g, buf []float32) {
 		return
 	}
 	for i, d := range g {
-		d = c.sign*d + c.decay*p[i]
+		d = c.factor*d + c.decay*p[i]
 		if s.Momentum != 0 {
 			buf[i] = c.momentum*buf[i] + c.mix*d
 			d = c.useGrad*d + c.useBuf*buf[i]
@@ -64,17 +62,18 @@ func (s SGD) Step(p, g, buf []float32) {
 // Adam holds the scalars of one step of torch.optim.Adam, or of AdamW if Decoupled.
 type Adam struct {
 	LR, Beta1, Beta2, Eps, WeightDecay float64
-	Step                               int // counts from 1
-	Decoupled, Maximize                bool
+	Factor                             float64 // of the gradient; -1 maximizes
+	Step                               int     // counts from 1
+	Decoupled                          bool
 }
 
 // adamScalars are the factors of one step, in float32.
 type adamScalars struct {
-	sign, couple, decay float32 // g = sign·g + couple·p; p -= decay·p
-	mix1                float32 // m = (m or g) + mix1·(g-m)
-	fromGrad            uint32  // all ones if it is g
-	beta2, mix2         float32
-	step, root, eps     float32
+	factor, couple, decay float32 // g = factor·g + couple·p; p -= decay·p
+	mix1                  float32 // m = (m or g) + mix1·(g-m)
+	fromGrad              uint32  // all ones if it is g
+	beta2, mix2           float32
+	step, root, eps       float32
 }
 
 var fastAdam func(p, dp, m, v, vmax *float32, n int, c *adamScalars)
@@ -82,7 +81,7 @@ var fastAdam func(p, dp, m, v, vmax *float32, n int, c *adamScalars)
 // Update updates the parameters p, the averages m of the gradient and v of its square, and, if it is not nil, the
 // largest v so far (AMSGrad), in the order of operations of torch.optim.Adam and AdamW with fused=True:
 //
-//	g = -g if Maximize;  p -= LR·WeightDecay·p if Decoupled, else g += WeightDecay·p
+//	g = Factor·g;  p -= LR·WeightDecay·p if Decoupled, else g += WeightDecay·p
 //	m = lerp(m, g, 1-Beta1);  v = Beta2·v + (1-Beta2)·g·g;  vmax = max(vmax, v)
 //	p -= LR/(1-Beta1^Step)·m / (√v/√(1-Beta2^Step) + Eps), with vmax for v if there is one
 //
@@ -104,7 +103,7 @@ func (s Adam) Update(p, g, m, v, vmax []float32) {
 		return
 	}
 	for i, d := range g {
-		d = c.sign*d + c.couple*p[i]
+		d = c.factor*d + c.couple*p[i]
 		w := p[i] - c.decay*p[i]
 		base := m[i]
 		if c.fromGrad != 0 {
@@ -123,16 +122,13 @@ func (s Adam) Update(p, g, m, v, vmax []float32) {
 
 func (s Adam) scalars() adamScalars {
 	c := adamScalars{
-		sign:  1,
-		mix1:  float32(1 - s.Beta1),
-		beta2: float32(s.Beta2),
-		mix2:  float32(1 - s.Beta2),
-		step:  float32(s.LR / (1 - math.Pow(s.Beta1, float64(s.Step)))),
-		root:  float32(math.Sqrt(1 - math.Pow(s.Beta2, float64(s.Step)))),
-		eps:   float32(s.Eps),
-	}
-	if s.Maximize {
-		c.sign = -1
+		factor: float32(s.Factor),
+		mix1:   float32(1 - s.Beta1),
+		beta2:  float32(s.Beta2),
+		mix2:   float32(1 - s.Beta2),
+		step:   float32(s.LR / (1 - math.Pow(s.Beta1, float64(s.Step)))),
+		root:   float32(math.Sqrt(1 - math.Pow(s.Beta2, float64(s.Step)))),
+		eps:    float32(s.Eps),
 	}
 	if s.Decoupled {
 		c.decay = float32(s.LR * s.WeightDecay)

@@ -25,7 +25,7 @@ TEXT ·adamAVX2(SB), NOSPLIT, $0-56
 
 // Y0 p, Y1 gradient, Y2 m, Y3 v; Y4 and Y5 are free.
 #define ADAM \
-	VBROADCASTSS adamScalars_sign(R10), Y4; \
+	VBROADCASTSS adamScalars_factor(R10), Y4; \
 	VBROADCASTSS adamScalars_fromGrad(R10), Y5; \
 	VMULPS       Y4, Y1, Y1; \
 	VFMADD231PS  Y7, Y0, Y1; \
@@ -111,7 +111,7 @@ TEXT ·sgdAVX2(SB), NOSPLIT, $0-40
 	MOVQ buf+16(FP), DX
 	MOVQ n+24(FP), CX
 	MOVQ c+32(FP), AX
-	VBROADCASTSS sgdScalars_sign(AX), Y14
+	VBROADCASTSS sgdScalars_factor(AX), Y14
 	VBROADCASTSS sgdScalars_decay(AX), Y13
 	VBROADCASTSS sgdScalars_momentum(AX), Y12
 	VBROADCASTSS sgdScalars_mix(AX), Y11

@@ -11,8 +11,8 @@ import (
 func TestSGDFollowsItsFormula(t *testing.T) {
 	bothPaths(t, func(t *testing.T) {
 		for _, s := range []SGD{
-			{LR: 0.1}, {LR: 0.1, WeightDecay: 0.05}, {LR: 0.1, Maximize: true}, {LR: 0.1, Momentum: 0.9},
-			{LR: 0.1, Momentum: 0.9, Dampening: 0.3, WeightDecay: 0.01}, {LR: 0.1, Momentum: 0.8, Nesterov: true, Maximize: true, WeightDecay: 0.1},
+			{LR: 0.1, Factor: 1}, {LR: 0.1, WeightDecay: 0.05, Factor: 0.25}, {LR: 0.1, Factor: -1}, {LR: 0.1, Momentum: 0.9, Factor: 1},
+			{LR: 0.1, Momentum: 0.9, Dampening: 0.3, WeightDecay: 0.01, Factor: 1}, {LR: 0.1, Momentum: 0.8, Nesterov: true, Factor: -1, WeightDecay: 0.1},
 		} {
 			rng := rand.New(rand.NewPCG(9, 10))
 			const n = 37
@@ -30,10 +30,7 @@ func TestSGDFollowsItsFormula(t *testing.T) {
 				s.First = step == 0
 				s.Step(p, g, buf)
 				for i := range want {
-					d := float64(g[i])
-					if s.Maximize {
-						d = -d
-					}
+					d := s.Factor * float64(g[i])
 					d += s.WeightDecay * want[i]
 					if s.Momentum != 0 {
 						if s.First {
@@ -58,9 +55,9 @@ func TestSGDFollowsItsFormula(t *testing.T) {
 func TestAdamFollowsItsFormula(t *testing.T) {
 	bothPaths(t, func(t *testing.T) {
 		for _, s := range []Adam{
-			{LR: 0.01, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, {LR: 0.01, Beta1: 0.9, Beta2: 0.99, Eps: 1e-6, WeightDecay: 0.1},
-			{LR: 0.01, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, WeightDecay: 0.1, Decoupled: true}, {LR: 0.01, Beta1: 0.3, Beta2: 0.9, Eps: 1e-8, Maximize: true},
-			{LR: 0.01, Beta1: 0, Beta2: 0.9, Eps: 1e-8},
+			{LR: 0.01, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Factor: 1}, {LR: 0.01, Beta1: 0.9, Beta2: 0.99, Eps: 1e-6, WeightDecay: 0.1, Factor: 0.25},
+			{LR: 0.01, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, WeightDecay: 0.1, Decoupled: true, Factor: 1}, {LR: 0.01, Beta1: 0.3, Beta2: 0.9, Eps: 1e-8, Factor: -1},
+			{LR: 0.01, Beta1: 0, Beta2: 0.9, Eps: 1e-8, Factor: 1},
 		} {
 			for _, amsgrad := range []bool{false, true} {
 				rng := rand.New(rand.NewPCG(11, 12))
@@ -79,10 +76,7 @@ func TestAdamFollowsItsFormula(t *testing.T) {
 					s.Step = step + 1
 					s.Update(p, g, m, v, vmax)
 					for i := range want {
-						d := float64(g[i])
-						if s.Maximize {
-							d = -d
-						}
+						d := s.Factor * float64(g[i])
 						if s.Decoupled {
 							want[i] -= s.LR * s.WeightDecay * want[i]
 						} else {
