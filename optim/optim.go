@@ -45,6 +45,17 @@ type Group struct {
 	params []*tensor.Tensor
 }
 
+// Params yields the group's parameters by name.
+func (g *Group) Params() Params {
+	return func(yield func(string, *tensor.Tensor) bool) {
+		for i, p := range g.params {
+			if !yield(g.names[i], p) {
+				return
+			}
+		}
+	}
+}
+
 // GroupOptions describe a group; nil fields are as the optimizer's.
 type GroupOptions struct {
 	Params      Params
@@ -111,7 +122,8 @@ func (r *rule) ZeroGrad() {
 	}
 }
 
-// batch is what one fused call updates: parameters of one device, dtype and age.
+// batch is what one fused call updates: parameters of one device, dtype and number
+// of steps made.
 type batch struct {
 	dev  backend.Device
 	dt   tensor.DType
@@ -120,26 +132,32 @@ type batch struct {
 
 func (r *rule) Step() {
 	for _, g := range r.groups {
-		byAge := map[batch][]*tensor.Tensor{}
-		var order []batch
-		for _, p := range g.params {
-			if p.Grad() == nil {
-				continue
-			}
-			st := r.stateOf(p)
-			st.step++
-			key := batch{p.Device(), p.DType(), st.step}
-			if byAge[key] == nil {
-				order = append(order, key)
-			}
-			byAge[key] = append(byAge[key], p)
-		}
+		byAge, order := r.byAge(g)
 		for _, key := range order {
+			for _, p := range byAge[key] {
+				r.state[p].step++
+			}
 			o := r.p
-			o.LR, o.WeightDecay, o.Step = g.LR, g.WeightDecay, key.step
+			o.LR, o.WeightDecay, o.Step = g.LR, g.WeightDecay, key.step+1
 			r.update(key.dev, byAge[key], o)
 		}
 	}
+}
+
+// byAge sorts the parameters of g that have gradients into batches, in order.
+func (r *rule) byAge(g *Group) (byAge map[batch][]*tensor.Tensor, order []batch) {
+	byAge = map[batch][]*tensor.Tensor{}
+	for _, p := range g.params {
+		if p.Grad() == nil {
+			continue
+		}
+		key := batch{p.Device(), p.DType(), r.stateOf(p).step}
+		if byAge[key] == nil {
+			order = append(order, key)
+		}
+		byAge[key] = append(byAge[key], p)
+	}
+	return byAge, order
 }
 
 // stateOf returns the state of p on p's device, made on first use.

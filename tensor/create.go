@@ -212,7 +212,10 @@ func stream(op string, g *random.Generator, n int) backend.Scalars {
 func randomly(op string, code backend.GenerateOp, p Place, g *random.Generator, dt DType, shape []int, sc backend.Scalars) *Tensor {
 	st := stream(op, g, checkShape(op, shape))
 	sc.Key, sc.Counter = st.Key, st.Counter
-	return generate(op, code, p, dt, shape, sc)
+	dev, s := place(op, p)
+	t := empty(op, dev, s, dt, shape)
+	check(op, dev.Generate(code, t.arr, s.random(op, sc)))
+	return t
 }
 
 // Rand is uniform in [0, 1). The bits depend on the generator alone, not on the device.

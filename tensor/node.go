@@ -178,7 +178,11 @@ func unary(op string, code backend.UnaryOp, x *Tensor, p backend.Scalars, grad f
 	x.use(op)
 	record := tracked(x.scope, x.arr.DType, x)
 	y := newResult(record).like(op, x.scope, x.arr.DType, x)
-	check(op, x.dev.Unary(code, y.arr, x.arr, backend.Params{Scalars: p}))
+	params := backend.Params{Scalars: p}
+	if code == backend.Dropout {
+		params = x.scope.random(op, p)
+	}
+	check(op, x.dev.Unary(code, y.arr, x.arr, params))
 	if record {
 		n := newNode(op, y, x)
 		n.one = grad

@@ -36,6 +36,7 @@ type Scope struct {
 	children []*Scope // open ones
 	swept    bool     // the engine forgets what is gone itself
 	replay   bool     // a checkpoint computes again what it has computed before
+	slots    *Slots   // of a step that is captured
 }
 
 // ScopeOptions are a scope's modes. The zero value is that of inference with
@@ -126,6 +127,16 @@ func (s *Scope) Use(t *Tensor) *Tensor {
 		Fail("use", "the tensor belongs to an inner scope; tensor.Keep moves it out")
 	}
 	return linear("use", t.view(s, t.arr), t, passOn)
+}
+
+// Copy copies t, of any scope of the device, into s, without its history.
+func (s *Scope) Copy(t *Tensor) *Tensor {
+	if t.use("copy"); t.dev != s.dev {
+		Fail("copy", "%s is on %v, the scope on %v", t.describe(), t.dev, s.dev)
+	}
+	c := emptyLike("copy", s, t.DType(), t)
+	check("copy", t.dev.Copy(c.arr, t.arr, false))
+	return c
 }
 
 // own adds t to s, which will drop it.

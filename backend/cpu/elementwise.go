@@ -183,7 +183,7 @@ func isFixed(a *backend.Array) bool {
 // flat32 is n elements of float32 memory from a's first on.
 func flat32(a *backend.Array, n int) []float32 {
 	b := a.Buf.(*buffer)
-	return unsafe.Slice((*float32)(b.ptr), b.bytes/4)[a.Offset:][:n]
+	return unsafe.Slice((*float32)(b.ptr), b.room/4)[a.Offset:][:n]
 }
 
 // The helpers below make kernels of scalar functions and of package vec's.

@@ -118,7 +118,7 @@ func (g *graph) alloc(n int) (*buffer, error) {
 		p.mu.Lock()
 		if b := g.free[class]; b != nil {
 			g.free[class], b.next = b.next, nil
-			b.live, b.bytes = true, n
+			b.live, b.bytes = true, n // not room, which earlier kernels of the graph need
 			p.mu.Unlock()
 			if p.poison {
 				b.fill()
@@ -130,7 +130,7 @@ func (g *graph) alloc(n int) (*buffer, error) {
 	b, err := p.alloc(n)
 	if err == nil {
 		p.mu.Lock()
-		b.graph = g
+		b.graph, b.room = g, int(classBytes(b.class))
 		g.owned = append(g.owned, b)
 		p.mu.Unlock()
 	}

@@ -56,7 +56,7 @@ func (o *operand) point(a *backend.Array) {
 			lo += (d - 1) * s
 		}
 	}
-	if size := a.DType.Size(); lo < 0 || (hi+1)*size > b.bytes {
+	if size := a.DType.Size(); lo < 0 || (hi+1)*size > b.room {
 		panic(fmt.Sprintf("cpu: array of %v, shape %v, strides %v, offset %d reaches outside its buffer of %d bytes",
 			a.DType, a.Shape, a.Strides, a.Offset, b.bytes))
 	}

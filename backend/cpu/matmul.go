@@ -156,7 +156,7 @@ func (d *Device) contiguous(a *backend.Array) (c backend.Array, free func(), err
 func whole[T any](a *backend.Array) []T {
 	b := a.Buf.(*buffer)
 	var t T
-	return unsafe.Slice((*T)(b.ptr), b.bytes/int(unsafe.Sizeof(t)))
+	return unsafe.Slice((*T)(b.ptr), b.room/int(unsafe.Sizeof(t)))
 }
 
 func matrix[T gemm.Float](a *backend.Array) gemm.Matrix[T] {

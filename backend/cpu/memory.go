@@ -30,6 +30,7 @@ const numClasses = (50-6)*4 + 1
 type buffer struct {
 	ptr   unsafe.Pointer
 	bytes int
+	room  int // for views: bytes, or more if a graph's kernels share the memory in turn
 	class int
 	pool  *pool
 
@@ -138,7 +139,7 @@ func (p *pool) alloc(n int) (*buffer, error) {
 		p.reserved += size
 		b = &buffer{class: class, pool: p}
 	}
-	b.live, b.bytes = true, n
+	b.live, b.bytes, b.room = true, n, n
 	p.live += size
 	p.peak = max(p.peak, p.live)
 	p.mu.Unlock()

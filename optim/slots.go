@@ -1,0 +1,41 @@
+package optim
+
+import (
+	"github.com/descent-ml/descent/backend"
+	"github.com/descent-ml/descent/tensor"
+)
+
+// Capturable is an optimizer whose update can be part of a captured step.
+type Capturable interface {
+	Optimizer
+	// StepSlots is Step with the scalars that change from step to step, the learning
+	// rate and the number of the step, in slots. Refreshing those counts a step.
+	StepSlots(slots *tensor.Slots)
+}
+
+// StepSlots is Step for a captured step. The device must have a fused kernel.
+func (r *rule) StepSlots(slots *tensor.Slots) {
+	for _, g := range r.groups {
+		byAge, order := r.byAge(g)
+		for _, key := range order {
+			if _, fused := key.dev.(backend.OptimizerDevice); !fused {
+				tensor.Fail("optim", "%v has no fused optimizer, which a captured step needs", key.dev)
+			}
+			ps, o := byAge[key], r.p
+			o.WeightDecay = g.WeightDecay
+			o.Slot, o.SlotIndex = slots.Add(func() backend.Scalars {
+				if g.WeightDecay != o.WeightDecay {
+					tensor.Fail("optim", "WeightDecay went from %g to %g after the step was captured", o.WeightDecay, g.WeightDecay)
+				}
+				var step int64
+				for _, p := range ps {
+					st := r.stateOf(p)
+					st.step++
+					step = st.step
+				}
+				return backend.Scalars{A: g.LR, B: 1, N: step}
+			})
+			r.update(key.dev, ps, o)
+		}
+	}
+}
