@@ -133,11 +133,14 @@ type CrossEntropyParams struct {
 }
 
 // CrossEntropyDevice has the cross entropy of logits x [N, C] with Int64 labels
-// [N] in one pass. loss and lse [N] are Float32 (Float64 for Float64).
+// [N], in any strides. With z = lse - x, lse being the logarithm of the sum of a
+// row's exponentials, it is (1-Smoothing)·z[label] + Smoothing·mean(z).
 type CrossEntropyDevice interface {
+	// CrossEntropy writes loss and lse [N], Float32 (Float64 for Float64). A label
+	// that is neither Ignore nor in [0, C) is an IndexError.
 	CrossEntropy(loss, lse, x, labels Array, p CrossEntropyParams) error
-	// CrossEntropyBackward writes dx, the gradient of x for that of loss, which is g
-	// [N] and has loss's dtype.
+	// CrossEntropyBackward writes dx, the gradient of x, for g [N], that of loss, of
+	// loss's dtype and in any strides: g·(exp(x-lse) - Smoothing/C - (1-Smoothing)·(label's 1)).
 	CrossEntropyBackward(dx, g, lse, x, labels Array, p CrossEntropyParams) error
 }
 

@@ -55,11 +55,13 @@ func CrossEntropy(logits, target *Tensor, o CrossEntropyOptions) *Tensor {
 	}
 	return composed(func(in []*Tensor) *Tensor {
 		logits, target, weight := in[0], in[1], in[2]
-		logp := logits.LogSoftmax(axis)
-		if target.DType().IsFloat() && sameShape(target.Shape(), logp.Shape()) {
-			return softTargets(op, logp, target, weight, axis, o)
+		if target.DType().IsFloat() && sameShape(target.Shape(), logits.Shape()) {
+			return softTargets(op, logits.LogSoftmax(axis), target, weight, axis, o)
 		}
-		return nllLoss(op, logp, target, axis, NLLLossOptions{weight, o.IgnoreIndex, o.Reduction}, o.LabelSmoothing)
+		if loss := crossEntropyFused(op, logits, target, axis, o); loss != nil {
+			return loss
+		}
+		return nllLoss(op, logits.LogSoftmax(axis), target, axis, NLLLossOptions{weight, o.IgnoreIndex, o.Reduction}, o.LabelSmoothing)
 	}, logits, target, o.Weight)
 }
 
@@ -98,14 +100,8 @@ func classWeights(op string, w, x *Tensor, axis int) *Tensor {
 // as much of each label over all classes.
 func nllLoss(op string, logp, target *Tensor, axis int, o NLLLossOptions, smoothing float64) *Tensor {
 	shape := logp.Shape()
-	want := slices.Delete(slices.Clone(shape), axis, axis+1)
-	if place2(op, logp, target); !target.DType().IsInt() || !sameShape(target.Shape(), want) {
-		Fail(op, "a target of %v%v for input %v: integers of shape %v, or probabilities, are needed", target.DType(), target.Shape(), shape, want)
-	}
-	ignore := int64(-100)
-	if o.IgnoreIndex != nil {
-		ignore = *o.IgnoreIndex
-	}
+	wantLabels(op, logp, target, axis)
+	ignore := ignored(o.IgnoreIndex)
 	in := []*Tensor{logp, target}
 	classes := classWeights(op, o.Weight, logp, axis)
 	if classes != nil {
@@ -173,14 +169,32 @@ func lossAlong(axis int, loss *Tensor, r Reduction) *Tensor {
 // out of range when it is waited for.
 func pickLabels(op string, logp, label *Tensor, axis int) *Tensor {
 	y := empty(op, logp.dev, label.scope, logp.DType(), label.Shape())
-	err := logp.dev.Gather(y.arr, logp.arr, label.arr, axis)
+	checkLabels(op, label, logp.dev.Gather(y.arr, logp.arr, label.arr, axis))
+	return y
+}
+
+// checkLabels is check for a kernel that looked labels up; it names a bad one.
+func checkLabels(op string, label *Tensor, err error) {
 	if bad := (*backend.IndexError)(nil); errors.As(err, &bad) {
-		n := int64(logp.Size(axis))
-		at := slices.IndexFunc(Values[int64](label), func(l int64) bool { return l < 0 || l >= n })
-		Fail(op, "label %d at position %d is out of range [0, %d)", bad.Index, at, n)
+		at := slices.Index(Values[int64](label), bad.Index)
+		Fail(op, "label %d at position %d is out of range [0, %d)", bad.Index, at, bad.Size)
 	}
 	check(op, err)
-	return y
+}
+
+// wantLabels holds target to have an integer for each position of input but axis.
+func wantLabels(op string, input, target *Tensor, axis int) {
+	want := slices.Delete(slices.Clone(input.Shape()), axis, axis+1)
+	if place2(op, input, target); !target.DType().IsInt() || !sameShape(target.Shape(), want) {
+		Fail(op, "a target of %v%v for input %v: integers of shape %v, or probabilities, are needed", target.DType(), target.Shape(), input.Shape(), want)
+	}
+}
+
+func ignored(index *int64) int64 {
+	if index == nil {
+		return -100
+	}
+	return *index
 }
 
 // softTargets is the cross entropy of probabilities.

@@ -73,6 +73,7 @@ func run(t *testing.T, s *suite) {
 		{"Pool", testPool},
 		{"Norm", testNorm},
 		{"Softmax", testSoftmax},
+		{"CrossEntropy", testCrossEntropy},
 		{"Optimizer", testOptimizer},
 		{"Graph", testGraph},
 		{"Concurrency", testConcurrency},

@@ -48,6 +48,7 @@ var _ interface {
 	backend.NormDevice
 	backend.SoftmaxDevice
 	backend.OptimizerDevice
+	backend.CrossEntropyDevice
 	backend.GraphDevice
 } = (*Device)(nil)
 

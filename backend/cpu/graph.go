@@ -260,3 +260,13 @@ func (g *graph) sumSquares(out backend.Array, xs []backend.Array) error {
 	out, xs = clone(out), clones(xs)
 	return g.add("SumSquares", out, len(xs), func() error { return g.dev.SumSquares(out, xs) })
 }
+
+func (g *graph) crossEntropy(loss, lse, x, labels backend.Array, p backend.CrossEntropyParams) error {
+	loss, lse, x, labels = clone(loss), clone(lse), clone(x), clone(labels)
+	return g.add("CrossEntropy", x, p, func() error { return g.dev.CrossEntropy(loss, lse, x, labels, p) })
+}
+
+func (g *graph) crossEntropyBackward(dx, dloss, lse, x, labels backend.Array, p backend.CrossEntropyParams) error {
+	dx, dloss, lse, x, labels = clone(dx), clone(dloss), clone(lse), clone(x), clone(labels)
+	return g.add("CrossEntropyBackward", dx, p, func() error { return g.dev.CrossEntropyBackward(dx, dloss, lse, x, labels, p) })
+}

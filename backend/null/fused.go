@@ -189,6 +189,40 @@ func (d *Device) Softmax(op backend.SoftmaxOp, out, x, y backend.Array, axis int
 	return c.err
 }
 
+func (d *Device) CrossEntropy(loss, lse, x, labels backend.Array, p backend.CrossEntropyParams) error {
+	c := d.check("CrossEntropy", nil)
+	c.labelled(x, labels, p)
+	for _, out := range []backend.Array{loss, lse} {
+		c.result("loss, lse", out, statistics(x.DType), labels.Shape)
+		c.disjoint(out, x, false)
+		c.disjoint(out, labels, false)
+	}
+	c.disjoint(loss, lse, false)
+	return c.err
+}
+
+func (d *Device) CrossEntropyBackward(dx, g, lse, x, labels backend.Array, p backend.CrossEntropyParams) error {
+	c := d.check("CrossEntropyBackward", nil)
+	c.labelled(x, labels, p)
+	c.operand("g", g, statistics(x.DType), labels.Shape)
+	c.operand("lse", lse, statistics(x.DType), labels.Shape)
+	c.result("dx", dx, x.DType, x.Shape)
+	for _, in := range []backend.Array{g, lse, x, labels} {
+		c.disjoint(dx, in, false)
+	}
+	return c.err
+}
+
+// labelled holds x to be logits [N, C] and labels [N] to be theirs.
+func (c *check) labelled(x, labels backend.Array, p backend.CrossEntropyParams) {
+	c.array("x", x)
+	c.that(len(x.Shape) == 2 && x.DType.IsFloat(), "x is %s%v", x.DType, x.Shape)
+	if c.err == nil {
+		c.operand("labels", labels, backend.Int64, x.Shape[:1])
+		c.that(p.Smoothing >= 0 && p.Smoothing <= 1, "smoothing %g", p.Smoothing)
+	}
+}
+
 func (d *Device) OptimizerStep(op backend.OptimizerOp, params, grads []backend.Array, state [][]backend.Array, p backend.OptimizerParams) error {
 	c := d.check("OptimizerStep", op)
 	c.that(op <= backend.AdamW, "no such op")

@@ -40,6 +40,7 @@ var _ interface {
 	backend.NormDevice
 	backend.SoftmaxDevice
 	backend.OptimizerDevice
+	backend.CrossEntropyDevice
 	backend.MemoryDevice
 } = (*Device)(nil)
 

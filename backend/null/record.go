@@ -50,6 +50,7 @@ var _ interface {
 	backend.NormDevice
 	backend.SoftmaxDevice
 	backend.OptimizerDevice
+	backend.CrossEntropyDevice
 	backend.MemoryDevice
 } = (*Recorder)(nil)
 
@@ -281,6 +282,24 @@ func (r *Recorder) OptimizerStep(op backend.OptimizerOp, params, grads []backend
 		}
 		p.Slot = buf(p.Slot)
 		return d.OptimizerStep(op, arrs(params), arrs(grads), states, p)
+	})
+}
+
+func (r *Recorder) CrossEntropy(loss, lse, x, labels backend.Array, p backend.CrossEntropyParams) error {
+	return r.record("CrossEntropy", nil, list(loss, lse), list(x, labels), p, func() error {
+		if d, ok := r.dev.(backend.CrossEntropyDevice); ok {
+			return d.CrossEntropy(arr(loss), arr(lse), arr(x), arr(labels), p)
+		}
+		return backend.ErrUnsupported
+	})
+}
+
+func (r *Recorder) CrossEntropyBackward(dx, g, lse, x, labels backend.Array, p backend.CrossEntropyParams) error {
+	return r.record("CrossEntropyBackward", nil, list(dx), list(g, lse, x, labels), p, func() error {
+		if d, ok := r.dev.(backend.CrossEntropyDevice); ok {
+			return d.CrossEntropyBackward(arr(dx), arr(g), arr(lse), arr(x), arr(labels), p)
+		}
+		return backend.ErrUnsupported
 	})
 }
 
