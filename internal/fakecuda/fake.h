@@ -10,6 +10,7 @@ typedef struct CUctx_st* CUcontext;
 typedef struct CUstream_st* CUstream;
 typedef uint64_t CUdeviceptr;
 
+#pragma GCC visibility push(default)
 extern "C" {
 
 // fakecuda_enter begins a library's call: it counts the call under this name and returns what the call must fail with: a
@@ -51,3 +52,4 @@ int fakecuda_error(int code, const char* format, ...) __attribute__((format(prin
 // fakecuda_counting returns 1 in count-only mode: device memory is not backed then, nothing may read or write it.
 int fakecuda_counting(void);
 }
+#pragma GCC visibility pop

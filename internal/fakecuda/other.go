@@ -1,0 +1,20 @@
+//go:build !(linux && amd64)
+
+package fakecuda
+
+import "testing"
+
+// Libraries skips the test: the fake is written for linux/amd64.
+func Libraries(t testing.TB) string {
+	t.Helper()
+	t.Skip("the fake CUDA libraries are for linux/amd64")
+	return ""
+}
+
+func Mode(Execution)              {}
+func Memory(int64)                {}
+func Devices(n, major, minor int) {}
+func Seed(int64)                  {}
+func Fail(string, int, int)       {}
+func Reset()                      {}
+func Stats() Counts               { return Counts{} }
