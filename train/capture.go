@@ -20,6 +20,8 @@ type CaptureOptions struct {
 	// Graphs is the most that are kept, one for each shape of batch; 0 is 4. The one
 	// that was used the longest ago makes room.
 	Graphs int
+	// BeforeStep runs between backward and the update, and is recorded too: clipping.
+	BeforeStep func() error
 }
 
 // Captured is a training step that is replayed. It belongs to one goroutine.
@@ -82,8 +84,7 @@ type captured[B any] struct {
 	gen    *random.Generator
 	drawn  uint64           // how far a step moves the generator
 	where  []backend.Buffer // of the parameters
-	loss   *tensor.Tensor
-	keep   Keep
+	result
 }
 
 // Step does one step on b. The loss and the kept tensors belong to b's scope.
@@ -102,11 +103,12 @@ func (c *Captured[B]) Step(b B) (loss *tensor.Tensor, keep Keep, err error) {
 	if !ok || e.warm < c.o.WarmUp {
 		e.warm++
 		var out result
-		err := Step(c.opt, func() (*tensor.Tensor, Keep) {
-			out.loss, out.keep = c.fn(b)
-			return out.loss, out.keep
-		})
-		return out.loss, out.keep, err
+		c.opt.ZeroGrad()
+		if err := c.gradients(b, &out); err != nil {
+			return nil, nil, err
+		}
+		c.opt.Step()
+		return out.loss, out.keep, nil
 	}
 	if e.graph != nil && e.calls == nil && !slices.Equal(e.where, c.places()) {
 		e.release() // nn.To has moved the model
@@ -143,6 +145,18 @@ func (c *Captured[B]) Step(b B) (loss *tensor.Tensor, keep Keep, err error) {
 type result struct {
 	loss *tensor.Tensor
 	keep Keep
+}
+
+// gradients runs fn and what follows up to the update.
+func (c *Captured[B]) gradients(b B, out *result) error {
+	err := Accumulate(1, func() (*tensor.Tensor, Keep) {
+		out.loss, out.keep = c.fn(b)
+		return out.loss, out.keep
+	})
+	if err == nil && c.o.BeforeStep != nil {
+		err = c.o.BeforeStep()
+	}
+	return err
 }
 
 // find returns the entry of a key, as the latest used one.
@@ -183,7 +197,7 @@ func (e *captured[B]) release() {
 	for _, x := range e.inputs {
 		x.Release()
 	}
-	e.scope, e.graph, e.slots, e.inputs, e.loss, e.keep, e.where = nil, nil, nil, nil, nil, nil, nil
+	e.scope, e.graph, e.slots, e.inputs, e.where, e.result = nil, nil, nil, nil, nil, result{}
 }
 
 // record captures a step on b, which it does at the same time.
@@ -210,11 +224,7 @@ func (e *captured[B]) record(c *Captured[B], dev backend.GraphDevice, b B, scope
 	graph, err := dev.Capture(func() (err error) {
 		defer tensor.Catch(&err)
 		c.opt.ZeroGrad()
-		err = Accumulate(1, func() (*tensor.Tensor, Keep) {
-			e.loss, e.keep = c.fn(e.batch)
-			return e.loss, e.keep
-		})
-		if err != nil {
+		if err := c.gradients(e.batch, &e.result); err != nil {
 			return err
 		}
 		c.opt.StepSlots(e.slots)

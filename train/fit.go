@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/descent-ml/descent/data"
@@ -23,6 +25,9 @@ type FitOptions[B any] struct {
 	// Accumulate is the number of batches whose gradients are averaged for one
 	// update; 0 is 1. A last group of an epoch may have fewer.
 	Accumulate int
+	// Capture replays steps instead of running fn in each, as Captured does, whose
+	// conditions fn and BeforeStep must meet. Accumulate must be 1.
+	Capture bool
 	// BeforeStep runs between backward and the update: clipping. It must not wait
 	// for the device, if steps are not to.
 	BeforeStep func() error
@@ -77,10 +82,17 @@ func Fit[B data.Sized](ctx context.Context, loader *data.Loader[B], opt optim.Op
 	if o.Epochs < 0 || o.Accumulate < 0 || o.LogEvery < 0 || o.CheckpointEvery < 0 {
 		tensor.Fail("fit", "Epochs %d, Accumulate %d, LogEvery %d or CheckpointEvery %d is negative", o.Epochs, o.Accumulate, o.LogEvery, o.CheckpointEvery)
 	}
+	if o.Capture && o.Accumulate > 1 {
+		tensor.Fail("fit", "Capture with Accumulate %d", o.Accumulate)
+	}
 	f := &fit[B]{FitOptions: o, loader: loader, opt: opt, fn: fn, history: h,
 		meter: &meter{window: o.LogEvery}, progress: newProgress(o.Progress)}
 	defer f.meter.release()
 	defer f.progress.close()
+	if o.Capture {
+		f.captured = Capture(opt, f.recorded, CaptureOptions{BeforeStep: o.BeforeStep})
+		defer f.captured.Release()
+	}
 	first := 0
 	if st, ok := loader.Resuming(); ok {
 		first = st.Epoch
@@ -106,6 +118,8 @@ type fit[B data.Sized] struct {
 	loader   *data.Loader[B]
 	opt      optim.Optimizer
 	fn       Func[B]
+	captured *Captured[B] // nil without Capture
+	names    []string     // of the metrics that it keeps
 	history  *History
 	meter    *meter
 	progress progress
@@ -210,6 +224,9 @@ func (f *fit[B]) train(ctx context.Context) error {
 // one trains on one batch; f.inGroup is then 0 if the update is made.
 func (f *fit[B]) one(b B) (loss *tensor.Tensor, metrics Metrics, err error) {
 	defer tensor.Catch(&err)
+	if f.captured != nil {
+		return f.replay(b)
+	}
 	if f.inGroup == 0 {
 		f.group = min(f.Accumulate, 1+f.loader.Left())
 		f.opt.ZeroGrad()
@@ -232,6 +249,35 @@ func (f *fit[B]) one(b B) (loss *tensor.Tensor, metrics Metrics, err error) {
 		err = f.update()
 	}
 	return loss, metrics, err
+}
+
+// recorded is fn as a captured step has it.
+func (f *fit[B]) recorded(b B) (*tensor.Tensor, Keep) {
+	loss, metrics := f.fn(b)
+	f.names = slices.Sorted(maps.Keys(metrics))
+	var keep Keep
+	for _, name := range f.names {
+		keep = append(keep, metrics[name])
+	}
+	return loss, keep
+}
+
+// replay is one with Capture.
+func (f *fit[B]) replay(b B) (loss *tensor.Tensor, metrics Metrics, err error) {
+	loss, keep, err := f.captured.Step(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	metrics = Metrics{}
+	for i, name := range f.names {
+		metrics[name] = keep[i]
+	}
+	f.meter.add(b.Len(), loss, metrics)
+	f.samples += b.Len()
+	if f.Schedule != nil {
+		f.Schedule.Step()
+	}
+	return loss, metrics, nil
 }
 
 func (f *fit[B]) update() error {

@@ -154,6 +154,26 @@ func TestFitIsTheSameForAnyWorkersAndLogging(t *testing.T) {
 	}
 }
 
+func TestFitWithCaptureIsTheSame(t *testing.T) {
+	dev := newDevice(t)
+	fit := func(capture bool) (map[string][]float32, train.Epoch) {
+		tr := newTrainer(dev, 1, data.LoaderOptions{Workers: 1})
+		h, err := tr.fit(t.Context(), train.FitOptions[data.Batch]{Epochs: 3, Capture: capture})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bits(tr.model), h.Epochs[2]
+	}
+	plain, pe := fit(false)
+	captured, ce := fit(true)
+	if !same(plain, captured) {
+		t.Error("the parameters differ")
+	}
+	if !maps.Equal(pe.Train, ce.Train) || pe.Samples != ce.Samples || pe.Step != ce.Step {
+		t.Errorf("the last epoch is %+v, captured %+v", pe, ce)
+	}
+}
+
 func TestATrainingStoppedAnywhereGoesOnAsIfItHadNot(t *testing.T) {
 	dev := newDevice(t)
 	for _, accumulate := range []int{1, 5} {
