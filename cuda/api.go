@@ -45,7 +45,6 @@ type api struct {
 	memPoolSetAttr    dl.Func `sym:"cuMemPoolSetAttribute,optional"`
 	memPoolGetAttr    dl.Func `sym:"cuMemPoolGetAttribute,optional"`
 	memPoolTrim       dl.Func `sym:"cuMemPoolTrimTo,optional"`
-	tensorMapEncode   dl.Func `sym:"cuTensorMapEncodeTiled,optional"`
 
 	streamCreate       dl.Func `sym:"cuStreamCreateWithPriority"`
 	streamDestroy      dl.Func `sym:"cuStreamDestroy_v2"`

@@ -133,5 +133,4 @@ const (
 	ReservedSharedPerBlock      Attribute = 111 // bytes
 	MemoryPoolsSupported        Attribute = 115
 	ClusterLaunch               Attribute = 120
-	TensorMapSupported          Attribute = 127
 )
