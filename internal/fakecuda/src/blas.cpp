@@ -163,7 +163,7 @@ Status get(T* p, uint64_t magic, int attribute, void* buf, size_t size, size_t* 
     if (int code = fakecuda_enter(call)) return Status(code);
     if (!is(p, magic)) return invalidValue;
     Field f = find(p, attribute);
-    if (!f.at || !buf && !written || size != 0 && size < f.size) return invalidValue;
+    if (!f.at || (!buf && !written) || (size != 0 && size < f.size)) return invalidValue;
     if (buf && size) std::memcpy(buf, f.at, f.size);
     if (written) *written = f.size;
     return ok;
@@ -220,7 +220,7 @@ Status resolve(const char* call, const Desc* desc, const Layout* a, const Layout
     p->desc = *desc;
     for (int32_t t : {desc->transA, desc->transB})
         if (t != 0 && t != 1) return refuse(call, notSupported, "an operand that is neither plain nor transposed");
-    if (desc->transC != 0 || desc->fill != 0 && desc->fill != 2 || desc->pointerMode > 1) return refuse(call, notSupported, "mode of C, fill or pointers");
+    if (desc->transC != 0 || (desc->fill != 0 && desc->fill != 2) || desc->pointerMode > 1) return refuse(call, notSupported, "mode of C, fill or pointers");
     if (!operand(a, desc->transA, &p->a) || !operand(b, desc->transB, &p->b) || !operand(c, false, &p->c) || !operand(d, false, &p->d))
         return refuse(call, invalidValue, "type, sizes, order, leading dimension or batch of a layout");
     p->m = p->a.rows, p->k = p->a.cols, p->n = p->b.cols;
@@ -241,7 +241,7 @@ Status resolve(const char* call, const Desc* desc, const Layout* a, const Layout
     if (p->inDouble)
         types = types && p->a.type == Type::f64 && p->d.type == Type::f64 && desc->scale == r64f;
     else if (desc->compute == compute32f || desc->compute == compute32fPedantic || p->tf32)
-        types = types && desc->scale == r32f && p->a.type != Type::f64 && (p->d.type == p->a.type || half && p->d.type == Type::f32) && !(p->tf32 && half);
+        types = types && desc->scale == r32f && p->a.type != Type::f64 && (p->d.type == p->a.type || (half && p->d.type == Type::f32)) && !(p->tf32 && half);
     else
         types = false;
     if (!types) return refuse(call, notSupported, "types of operands, scale and computation");
@@ -325,7 +325,7 @@ void compute(const Problem& p, double alpha, double beta, const char* a, const c
             if (e & aux && e & relu) {
                 int64_t bit = i + j * p.desc.auxLD;
                 uint8_t& byte = reinterpret_cast<uint8_t*>(auxb)[bit / 8];
-                byte = uint8_t(byte & ~(1 << bit % 8) | (v > 0) << bit % 8);
+                byte = uint8_t((byte & ~(1 << bit % 8)) | (v > 0) << bit % 8);
             } else if (e & aux && e & gelu) {
                 fake::store(p.auxType, auxb, i + j * p.desc.auxLD, v);
             }
@@ -360,6 +360,7 @@ bool overlap(const void* a, int64_t n, const void* b, int64_t m) {
 
 }  // namespace
 
+#pragma GCC visibility push(default)
 extern "C" {
 
 Status cublasLtCreate(Handle** h) {

@@ -291,6 +291,7 @@ Status execute(Handle* h, Descriptor* p, Descriptor* pack) {
 
 }  // namespace
 
+#pragma GCC visibility push(default)
 extern "C" {
 
 size_t cudnnGetVersion() { return 92600; }
@@ -435,7 +436,7 @@ Status cudnnBackendGetAttribute(Descriptor* d, int name, int type, int64_t asked
     if (d->type == engine && name == 1303) return give<int>(notes_of(d->index), asked, got, out);
     if (d->type == engine && name == 1305) return give<int>(d->index == tensorCore ? std::vector<int>{0} : std::vector<int>{}, asked, got, out);
     if (d->type == plan && name == 402) return give<int64_t>({d->work.workspace}, asked, got, out);
-    if (d->type == plan && name == 405 || d->type == deviceProperties && name == 2702) {
+    if ((d->type == plan && name == 405) || (d->type == deviceProperties && name == 2702)) {
         std::string json = d->type == plan ? "{\"engineId\":" + std::to_string(d->index) + "}" : "{\"name\":\"fake\"}";
         return give<char>(std::vector<char>(json.c_str(), json.c_str() + json.size() + 1), asked, got, out);
     }

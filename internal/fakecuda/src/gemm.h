@@ -106,16 +106,21 @@ inline __attribute__((always_inline)) void tile_body(int64_t depth, const T* a, 
     typedef T vec __attribute__((vector_size(32), aligned(sizeof(T))));
     constexpr int64_t lanes = 32 / sizeof(T);
     vec s[kRows][2];
+#pragma GCC unroll 8
     for (int i = 0; i < kRows; i++)
+#pragma GCC unroll 2
         for (int j = 0; j < 2; j++) s[i][j] = *reinterpret_cast<const vec*>(acc + i * kCols<T> + j * lanes);
     for (int64_t p = 0; p < depth; p++, a += kRows, b += kCols<T>) {
         vec b0 = *reinterpret_cast<const vec*>(b), b1 = *reinterpret_cast<const vec*>(b + lanes);
+#pragma GCC unroll 8
         for (int i = 0; i < kRows; i++) {
             s[i][0] += a[i] * b0;
             s[i][1] += a[i] * b1;
         }
     }
+#pragma GCC unroll 8
     for (int i = 0; i < kRows; i++)
+#pragma GCC unroll 2
         for (int j = 0; j < 2; j++) *reinterpret_cast<vec*>(acc + i * kCols<T> + j * lanes) = s[i][j];
 }
 
