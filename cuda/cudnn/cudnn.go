@@ -31,41 +31,50 @@ import (
 type Library struct {
 	lib *dl.Lib
 	api functions
+	rnn rnnFunctions
+	ctc ctcFunctions
 }
 
-// functions holds the addresses of cuDNN's functions.
+// functions is the table of cuDNN's functions.
 type functions struct {
-	GetVersion         uintptr `sym:"cudnnGetVersion"`
-	GetCudartVersion   uintptr `sym:"cudnnGetCudartVersion"`
-	GetErrorString     uintptr `sym:"cudnnGetErrorString"`
-	GetLastErrorString uintptr `sym:"cudnnGetLastErrorString"`
+	getVersion         dl.Func `sym:"cudnnGetVersion"`
+	getCudartVersion   dl.Func `sym:"cudnnGetCudartVersion"`
+	getErrorString     dl.Func `sym:"cudnnGetErrorString"`
+	getLastErrorString dl.Func `sym:"cudnnGetLastErrorString"`
 
-	Create    uintptr `sym:"cudnnCreate"`
-	Destroy   uintptr `sym:"cudnnDestroy"`
-	SetStream uintptr `sym:"cudnnSetStream"`
+	create    dl.Func `sym:"cudnnCreate"`
+	destroy   dl.Func `sym:"cudnnDestroy"`
+	setStream dl.Func `sym:"cudnnSetStream"`
 
-	BackendCreateDescriptor  uintptr `sym:"cudnnBackendCreateDescriptor"`
-	BackendDestroyDescriptor uintptr `sym:"cudnnBackendDestroyDescriptor"`
-	BackendFinalize          uintptr `sym:"cudnnBackendFinalize"`
-	BackendSetAttribute      uintptr `sym:"cudnnBackendSetAttribute"`
-	BackendGetAttribute      uintptr `sym:"cudnnBackendGetAttribute"`
-	BackendExecute           uintptr `sym:"cudnnBackendExecute"`
-
-	legacy
+	createDescriptor  dl.Func `sym:"cudnnBackendCreateDescriptor"`
+	destroyDescriptor dl.Func `sym:"cudnnBackendDestroyDescriptor"`
+	finalize          dl.Func `sym:"cudnnBackendFinalize"`
+	setAttribute      dl.Func `sym:"cudnnBackendSetAttribute"`
+	getAttribute      dl.Func `sym:"cudnnBackendGetAttribute"`
+	execute           dl.Func `sym:"cudnnBackendExecute"`
 }
 
-var opened struct {
+var process struct {
 	sync.Mutex
-	lib *Library
+	library *Library
 }
 
-// Open finds cuDNN 9 and opens it; later calls return the same library. The error says what was searched.
+// Open finds cuDNN 9 and opens it. Every call returns the same library; a failure is not remembered. The error says what
+// was searched.
 func Open() (*Library, error) {
-	opened.Lock()
-	defer opened.Unlock()
-	if opened.lib != nil {
-		return opened.lib, nil
+	process.Lock()
+	defer process.Unlock()
+	if process.library == nil {
+		l, err := open()
+		if err != nil {
+			return nil, err
+		}
+		process.library = l
 	}
+	return process.library, nil
+}
+
+func open() (*Library, error) {
 	lib, err := dl.Open(dl.CuDNN)
 	if err != nil {
 		return nil, err
@@ -74,13 +83,12 @@ func Open() (*Library, error) {
 	if err := lib.Bind(&l.api); err != nil {
 		return nil, err
 	}
-	if err := lib.Bind(&l.api.legacy); err != nil {
-		return nil, err
-	}
+	// Graphs run without these; do says which function is missing where one is called.
+	_ = lib.Bind(&l.rnn)
+	_ = lib.Bind(&l.ctc)
 	if v := l.Version(); v < 90000 || v >= 100000 {
 		return nil, lib.VersionError(versionString(v), "9")
 	}
-	opened.lib = l
 	return l, nil
 }
 
@@ -88,10 +96,10 @@ func Open() (*Library, error) {
 func (l *Library) Path() string { return l.lib.Path }
 
 // Version returns cuDNN's version as 10000·major + 100·minor + patch.
-func (l *Library) Version() int { return int(dl.Call(l.api.GetVersion)) }
+func (l *Library) Version() int { return int(dl.Call(l.api.getVersion.Addr)) }
 
 // CUDAVersion returns the version of CUDA that cuDNN was built with, as 1000·major + 10·minor.
-func (l *Library) CUDAVersion() int { return int(dl.Call(l.api.GetCudartVersion)) }
+func (l *Library) CUDAVersion() int { return int(dl.Call(l.api.getCudartVersion.Addr)) }
 
 func versionString(v int) string {
 	return fmt.Sprintf("%d.%d.%d", v/10000, v/100%100, v%100)
@@ -106,16 +114,16 @@ type Handle struct {
 // NewHandle makes a handle for the device of the calling thread's current CUDA context. The caller destroys it.
 func (l *Library) NewHandle() (Handle, error) {
 	h := Handle{lib: l}
-	err := l.call("cudnnCreate", l.api.Create, dl.Ptr(&h.p))
+	err := l.do(&l.api.create, dl.Ptr(&h.p))
 	return h, err
 }
 
 // SetStream makes later executions with this handle run on a stream (a CUstream).
 func (h Handle) SetStream(stream uintptr) error {
-	return h.lib.call("cudnnSetStream", h.lib.api.SetStream, dl.Int(h.p), dl.Int(stream))
+	return h.lib.do(&h.lib.api.setStream, dl.Int(h.p), dl.Int(stream))
 }
 
 // Destroy waits for the device and frees the handle.
 func (h Handle) Destroy() error {
-	return h.lib.call("cudnnDestroy", h.lib.api.Destroy, dl.Int(h.p))
+	return h.lib.do(&h.lib.api.destroy, dl.Int(h.p))
 }

@@ -17,7 +17,7 @@ type Descriptor struct {
 // Create makes an empty descriptor. The caller destroys it.
 func (l *Library) Create(t DescriptorType) (Descriptor, error) {
 	d := Descriptor{lib: l}
-	err := l.call("cudnnBackendCreateDescriptor", l.api.BackendCreateDescriptor, dl.Int(t), dl.Ptr(&d.p))
+	err := l.do(&l.api.createDescriptor, dl.Int(t), dl.Ptr(&d.p))
 	return d, err
 }
 
@@ -44,13 +44,13 @@ func (l *Library) Make(t DescriptorType, settings ...Setting) (Descriptor, error
 
 // Finalize makes a descriptor usable in others. cuDNN checks it here.
 func (d Descriptor) Finalize() error {
-	return d.lib.call("cudnnBackendFinalize", d.lib.api.BackendFinalize, dl.Int(d.p))
+	return d.lib.do(&d.lib.api.finalize, dl.Int(d.p))
 }
 
 // Destroy frees a descriptor. What was made from it stays valid.
 func (d Descriptor) Destroy() {
 	if d.p != 0 {
-		dl.Call(d.lib.api.BackendDestroyDescriptor, dl.Int(d.p))
+		dl.Call(d.lib.api.destroyDescriptor.Addr, dl.Int(d.p))
 	}
 }
 
@@ -182,7 +182,7 @@ func pointers(n int, at func(int) uintptr) unsafe.Pointer {
 }
 
 func (d Descriptor) set(name Attribute, t attributeType, n int, values unsafe.Pointer) error {
-	err := d.lib.call("cudnnBackendSetAttribute", d.lib.api.BackendSetAttribute,
+	err := d.lib.do(&d.lib.api.setAttribute,
 		dl.Int(d.p), dl.Int(name), dl.Int(t), dl.Int(n), dl.Addr(values))
 	if err != nil {
 		return fmt.Errorf("attribute %d: %w", name, err)
@@ -192,7 +192,7 @@ func (d Descriptor) set(name Attribute, t attributeType, n int, values unsafe.Po
 
 func (d Descriptor) get(name Attribute, t attributeType, n int, values unsafe.Pointer) (int, error) {
 	var got int64
-	err := d.lib.call("cudnnBackendGetAttribute", d.lib.api.BackendGetAttribute,
+	err := d.lib.do(&d.lib.api.getAttribute,
 		dl.Int(d.p), dl.Int(name), dl.Int(t), dl.Int(n), dl.Ptr(&got), dl.Addr(values))
 	if err != nil {
 		return 0, fmt.Errorf("attribute %d: %w", name, err)

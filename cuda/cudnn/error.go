@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"unsafe"
 
 	"github.com/descent-ml/descent/cuda/internal/dl"
 )
@@ -44,8 +43,8 @@ func (s Status) category() Status { return s / 1000 * 1000 }
 // Error is a call of cuDNN that failed.
 type Error struct {
 	Call   string // the C function
-	Status Status
-	Name   string // the status in cuDNN's words: "CUDNN_STATUS_BAD_PARAM"
+	Code   Status
+	Name   string // the code in cuDNN's words: "CUDNN_STATUS_BAD_PARAM"
 	Detail string // the reason, where cuDNN gives one
 }
 
@@ -60,34 +59,35 @@ func (e *Error) Error() string {
 // Is reports whether target is this status, or the category of it.
 func (e *Error) Is(target error) bool {
 	s, ok := target.(Status)
-	return ok && (s == e.Status || s == e.Status.category())
+	return ok && (s == e.Code || s == e.Code.category())
 }
 
-// call calls a function that returns a status. cuDNN keeps the reason of a failure for the thread, so that the goroutine
+// do calls a function that returns a status. cuDNN keeps the reason of a failure for the thread, so that the goroutine
 // must not change threads before it has asked for it.
-func (l *Library) call(name string, fn uintptr, args ...dl.Arg) error {
+func (l *Library) do(fn *dl.Func, args ...dl.Arg) error {
+	return l.doFloat(fn, nil, args...)
+}
+
+func (l *Library) doFloat(fn *dl.Func, floats []dl.Float, args ...dl.Arg) error {
+	if fn.Addr == 0 {
+		return &Error{Call: fn.Name, Code: StatusNotSupported, Name: "not in cuDNN " + versionString(l.Version())}
+	}
 	runtime.LockOSThread()
-	status := Status(dl.Call(fn, args...))
 	var err error
-	if status != StatusSuccess {
-		err = l.failure(name, status)
+	if status := Status(dl.CallFloat(fn.Addr, floats, args...)); status != StatusSuccess {
+		err = &Error{Call: fn.Name, Code: status, Name: l.statusName(status), Detail: l.lastError()}
 	}
 	runtime.UnlockOSThread()
 	return err
 }
 
-func (l *Library) failure(name string, status Status) error {
-	return &Error{Call: name, Status: status, Name: l.statusName(status), Detail: l.lastError()}
-}
-
 func (l *Library) statusName(s Status) string {
-	p := dl.Call(l.api.GetErrorString, dl.Int(s))
-	return dl.String(*(*unsafe.Pointer)(unsafe.Pointer(&p)))
+	return dl.CallString(l.api.getErrorString.Addr, dl.Int(s))
 }
 
 func (l *Library) lastError() string {
 	var buffer [2048]byte
-	dl.Call(l.api.GetLastErrorString, dl.Ptr(&buffer[0]), dl.Int(len(buffer)))
+	dl.Call(l.api.getLastErrorString.Addr, dl.Ptr(&buffer[0]), dl.Int(len(buffer)))
 	s, _, _ := strings.Cut(string(buffer[:]), "\x00")
 	return strings.TrimSpace(s)
 }

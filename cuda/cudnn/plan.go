@@ -203,7 +203,7 @@ func (p *Plan) Execute(h Handle, uids []int64, addresses []uint64, workspace uin
 	if err := pack.Finalize(); err != nil {
 		return err
 	}
-	return p.lib.call("cudnnBackendExecute", p.lib.api.BackendExecute, dl.Int(h.p), dl.Int(p.plan.p), dl.Int(pack.p))
+	return p.lib.do(&p.lib.api.execute, dl.Int(h.p), dl.Int(p.plan.p), dl.Int(pack.p))
 }
 
 // String names the engine and its notes.

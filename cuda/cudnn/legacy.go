@@ -1,3 +1,0 @@
-package cudnn
-
-type legacy struct{}
