@@ -120,9 +120,11 @@ type AttentionParams struct {
 // H/G heads of queries. It never stores the scores.
 type AttentionDevice interface {
 	// Attention writes out [B, H, L, E] and lse [B, H, L], the logarithm of the sum
-	// of the exponentials of each query's scores, Float32 (Float64 for Float64).
+	// of the exponentials of each query's scores, Float32 (Float64 for Float64). A
+	// query without keys gets zeros and -Inf.
 	Attention(out, lse, q, k, v Array, p AttentionParams) error
-	// AttentionBackward writes the gradients of q, k and v for that of out, which is g.
+	// AttentionBackward writes the gradients of q, k and v for that of out, which is
+	// g, in any strides.
 	AttentionBackward(dq, dk, dv, g, out, lse, q, k, v Array, p AttentionParams) error
 }
 

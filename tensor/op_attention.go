@@ -3,6 +3,7 @@ package tensor
 import (
 	"math"
 
+	"github.com/descent-ml/descent/backend"
 	"github.com/descent-ml/descent/random"
 )
 
@@ -51,6 +52,11 @@ func ScaledDotProductAttention(q, k, v *Tensor, o AttentionOptions) *Tensor {
 	}
 	return composed(func(in []*Tensor) *Tensor {
 		q, k, v, mask := in[0], in[1], in[2], in[3]
+		if mask == nil && o.Dropout == 0 {
+			if y := attentionFused(op, q, k, v, backend.AttentionParams{Scale: scale, Causal: o.Causal}, o.GroupedQueries); y != nil {
+				return y
+			}
+		}
 		if o.GroupedQueries {
 			k, v = shareHeads(op, q, k), shareHeads(op, q, v)
 		}

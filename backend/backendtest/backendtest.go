@@ -74,6 +74,7 @@ func run(t *testing.T, s *suite) {
 		{"Norm", testNorm},
 		{"Softmax", testSoftmax},
 		{"CrossEntropy", testCrossEntropy},
+		{"Attention", testAttention},
 		{"Optimizer", testOptimizer},
 		{"Graph", testGraph},
 		{"Concurrency", testConcurrency},

@@ -49,6 +49,7 @@ var _ interface {
 	backend.SoftmaxDevice
 	backend.OptimizerDevice
 	backend.CrossEntropyDevice
+	backend.AttentionDevice
 	backend.GraphDevice
 } = (*Device)(nil)
 

@@ -270,3 +270,15 @@ func (g *graph) crossEntropyBackward(dx, dloss, lse, x, labels backend.Array, p 
 	dx, dloss, lse, x, labels = clone(dx), clone(dloss), clone(lse), clone(x), clone(labels)
 	return g.add("CrossEntropyBackward", dx, p, func() error { return g.dev.CrossEntropyBackward(dx, dloss, lse, x, labels, p) })
 }
+
+func (g *graph) attention(out, lse, q, k, v backend.Array, p backend.AttentionParams) error {
+	a := clones([]backend.Array{out, lse, q, k, v})
+	return g.add("Attention", out, p, func() error { return g.dev.Attention(a[0], a[1], a[2], a[3], a[4], p) })
+}
+
+func (g *graph) attentionBackward(dq, dk, dv, dout, out, lse, q, k, v backend.Array, p backend.AttentionParams) error {
+	a := clones([]backend.Array{dq, dk, dv, dout, out, lse, q, k, v})
+	return g.add("AttentionBackward", dq, p, func() error {
+		return g.dev.AttentionBackward(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], p)
+	})
+}

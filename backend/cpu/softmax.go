@@ -144,10 +144,7 @@ func softmaxGrad32(dst, g, y, tmp []float32) {
 }
 
 func softmaxGrad64(dst, g, y, _ []float64) {
-	dot := 0.0
-	for i, v := range g {
-		dot += v * y[i]
-	}
+	dot := dot64(g, y)
 	for i, v := range g {
 		dst[i] = (v - dot) * y[i]
 	}

@@ -189,6 +189,52 @@ func (d *Device) Softmax(op backend.SoftmaxOp, out, x, y backend.Array, axis int
 	return c.err
 }
 
+func (d *Device) Attention(out, lse, q, k, v backend.Array, p backend.AttentionParams) error {
+	c := d.check("Attention", nil)
+	if c.attention(q, k, v); c.err != nil {
+		return c.err
+	}
+	c.result("out", out, q.DType, q.Shape)
+	c.result("lse", lse, statistics(q.DType), q.Shape[:3])
+	for _, in := range []backend.Array{q, k, v} {
+		c.disjoint(out, in, false)
+		c.disjoint(lse, in, false)
+	}
+	c.disjoint(out, lse, false)
+	return c.err
+}
+
+func (d *Device) AttentionBackward(dq, dk, dv, g, out, lse, q, k, v backend.Array, p backend.AttentionParams) error {
+	c := d.check("AttentionBackward", nil)
+	if c.attention(q, k, v); c.err != nil {
+		return c.err
+	}
+	c.operand("g", g, q.DType, q.Shape)
+	c.operand("out", out, q.DType, q.Shape)
+	c.operand("lse", lse, statistics(q.DType), q.Shape[:3])
+	c.result("dq", dq, q.DType, q.Shape)
+	c.result("dk", dk, q.DType, k.Shape)
+	c.result("dv", dv, q.DType, v.Shape)
+	for _, dx := range []backend.Array{dq, dk, dv} {
+		for _, in := range []backend.Array{g, out, lse, q, k, v} {
+			c.disjoint(dx, in, false)
+		}
+	}
+	return c.err
+}
+
+// attention holds q, k and v to fit.
+func (c *check) attention(q, k, v backend.Array) {
+	c.array("q", q)
+	c.that(q.DType.IsFloat() && len(q.Shape) == 4 && len(k.Shape) == 4, "q is %s%v, k %v", q.DType, q.Shape, k.Shape)
+	if c.err != nil {
+		return
+	}
+	c.operand("k", k, q.DType, []int{q.Shape[0], k.Shape[1], k.Shape[2], q.Shape[3]})
+	c.operand("v", v, q.DType, k.Shape)
+	c.that(k.Shape[1] > 0 && q.Shape[1]%k.Shape[1] == 0, "%d heads of queries share %d of keys", q.Shape[1], k.Shape[1])
+}
+
 func (d *Device) CrossEntropy(loss, lse, x, labels backend.Array, p backend.CrossEntropyParams) error {
 	c := d.check("CrossEntropy", nil)
 	c.labelled(x, labels, p)

@@ -41,6 +41,7 @@ var _ interface {
 	backend.SoftmaxDevice
 	backend.OptimizerDevice
 	backend.CrossEntropyDevice
+	backend.AttentionDevice
 	backend.MemoryDevice
 } = (*Device)(nil)
 

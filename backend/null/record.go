@@ -51,6 +51,7 @@ var _ interface {
 	backend.SoftmaxDevice
 	backend.OptimizerDevice
 	backend.CrossEntropyDevice
+	backend.AttentionDevice
 	backend.MemoryDevice
 } = (*Recorder)(nil)
 
@@ -282,6 +283,24 @@ func (r *Recorder) OptimizerStep(op backend.OptimizerOp, params, grads []backend
 		}
 		p.Slot = buf(p.Slot)
 		return d.OptimizerStep(op, arrs(params), arrs(grads), states, p)
+	})
+}
+
+func (r *Recorder) Attention(out, lse, q, k, v backend.Array, p backend.AttentionParams) error {
+	return r.record("Attention", nil, list(out, lse), list(q, k, v), p, func() error {
+		if d, ok := r.dev.(backend.AttentionDevice); ok {
+			return d.Attention(arr(out), arr(lse), arr(q), arr(k), arr(v), p)
+		}
+		return backend.ErrUnsupported
+	})
+}
+
+func (r *Recorder) AttentionBackward(dq, dk, dv, g, out, lse, q, k, v backend.Array, p backend.AttentionParams) error {
+	return r.record("AttentionBackward", nil, list(dq, dk, dv), list(g, out, lse, q, k, v), p, func() error {
+		if d, ok := r.dev.(backend.AttentionDevice); ok {
+			return d.AttentionBackward(arr(dq), arr(dk), arr(dv), arr(g), arr(out), arr(lse), arr(q), arr(k), arr(v), p)
+		}
+		return backend.ErrUnsupported
 	})
 }
 

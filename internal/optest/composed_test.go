@@ -16,7 +16,7 @@ type plain struct{ backend.Device }
 // interfaces, and one that answers ErrUnsupported.
 func TestOpsWithoutFusedKernels(t *testing.T) {
 	bare := plain{cpu.New(cpu.Options{Poison: true})}
-	for _, topic := range []string{"conv", "loss", "norm", "pool", "softmax"} {
+	for _, topic := range []string{"attention", "conv", "loss", "norm", "pool", "softmax"} {
 		g := readGolden(t, topic)
 		for i := range table[topic] {
 			r := &table[topic][i]
