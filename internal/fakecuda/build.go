@@ -80,10 +80,10 @@ func build() (string, error) {
 	}
 
 	// One process builds, others wait for it. The lock goes with the file.
-	if err := os.MkdirAll(folder, 0o777); err != nil {
+	if err := os.MkdirAll(cache, 0o777); err != nil {
 		return "", err
 	}
-	lock, err := os.OpenFile(folder+".lock", os.O_CREATE|os.O_RDWR, 0o666)
+	lock, err := os.OpenFile(filepath.Join(cache, "lock"), os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
 		return "", err
 	}
@@ -95,7 +95,10 @@ func build() (string, error) {
 		return folder, nil
 	}
 	prune(cache, key[:16])
-	if err := os.CopyFS(filepath.Join(folder, "source"), sources); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.RemoveAll(folder); err != nil { // what a run left that was cut short
+		return "", err
+	}
+	if err := os.CopyFS(filepath.Join(folder, "source"), sources); err != nil {
 		return "", err
 	}
 	if err := os.WriteFile(filepath.Join(folder, "shim.h"), read("shim.h"), 0o666); err != nil {
@@ -123,6 +126,7 @@ func compileAll(folder, version string) error {
 	source := filepath.Join(folder, "source")
 	objects := make([][]string, len(libraries))
 	var commands [][]string
+	var renames []string
 	for i, l := range libraries {
 		for _, pattern := range l.sources {
 			files, err := fs.Glob(sources, path.Join("src", pattern))
@@ -136,13 +140,19 @@ func compileAll(folder, version string) error {
 				object := filepath.Join(filepath.Dir(folder), hashOf(version, headers, string(read(f)), strings.Join(command, " "))[:16]+".o")
 				objects[i] = append(objects[i], object)
 				if _, err := os.Stat(object); err != nil {
-					commands = append(commands, append(command, "-I", source, "-o", object, filepath.Join(source, f)))
+					commands = append(commands, append(command, "-I", source, "-o", object+".new", filepath.Join(source, f)))
+					renames = append(renames, object)
 				}
 			}
 		}
 	}
 	if err := runAll(commands); err != nil {
 		return err
+	}
+	for _, object := range renames {
+		if err := os.Rename(object+".new", object); err != nil {
+			return err
+		}
 	}
 	for i, l := range libraries {
 		if len(objects[i]) == 0 {
@@ -185,7 +195,7 @@ func prune(cache, keep string) {
 		names, _ := filepath.Glob(filepath.Join(cache, pattern))
 		for _, name := range names {
 			info, err := os.Stat(name)
-			if base := filepath.Base(name); err == nil && base != "kernels" && !strings.HasPrefix(base, keep) && info.ModTime().Before(old) {
+			if base := filepath.Base(name); err == nil && base != "kernels" && base != "lock" && !strings.HasPrefix(base, keep) && info.ModTime().Before(old) {
 				os.RemoveAll(name)
 			}
 		}

@@ -48,15 +48,29 @@ struct Thread {
 	State state;
 };
 
+// Group is a warp operation that some of its lanes have come to.
+struct Group {
+	uint32_t mask, arrived;
+	State state;
+	int line;
+	const char* file;
+};
+struct Warp {
+	uint32_t lanes, ended;  // lanes: those that exist
+	int groups;
+	Group group[32];
+};
+
 struct Scheduler {
 	const fakecuda_kernel* kernel;
 	const char *args, *name;
 	unsigned threads;
 	Thread thread[1024];
+	Warp warp[32];
 	uint16_t order[1024];  // in which fresh threads start
 	uint16_t ready[1024];  // a ring
 	unsigned started, ready_head, ready_count, alive;
-	unsigned waiting, holding;  // in the barrier; holding: whose predicate holds
+	unsigned waiting, holding, first;  // in the barrier; holding: whose predicate holds; first: who came first
 	unsigned now;  // the running thread
 	void* main;  // the scheduler's own stack
 	int failure;
@@ -129,6 +143,7 @@ void fibre_main() {
 		enter(S.order[S.started++]);
 		S.kernel->run(S.args);
 		S.thread[S.now].state = ended;
+		S.warp[S.now / 32].ended |= 1u << (S.now & 31);
 		S.alive--;
 	}
 	S.free_stacks.push_back(stack);
@@ -195,6 +210,11 @@ void run_block() {
 	S.lifo = bits & 1;
 	S.breadth = bits & 2;  // start all threads first, or run each warp as far as it goes
 	for (unsigned i = 0; i < S.threads; i++) S.thread[i].state = fresh;
+	for (unsigned i = 0; i < S.threads; i += 32) {
+		Warp& w = S.warp[i / 32];
+		w.lanes = S.threads - i >= 32 ? ~0u : (1u << (S.threads - i)) - 1;
+		w.ended = w.groups = 0;
+	}
 	while (S.alive && !S.failure) {
 		bool start = S.started < S.threads;
 		if (S.ready_count && !(S.breadth && start)) {
@@ -277,44 +297,48 @@ bool intact(const char* p, size_t n) {
 
 // meet has the running thread come to an operation of the lanes in mask. True: it is the last, and all others wait.
 bool meet(State state, uint32_t mask, int line, const char* file) {
-	const unsigned first = S.now & ~31u, lanes = std::min(32u, S.threads - first);
-	if (!(mask >> (S.now & 31) & 1)) fail(who(S.now) + " is not in the mask of " + waits_in[state] + " at " + where(file, line));
 	Thread& me = S.thread[S.now];
 	me.mask = mask;
 	me.line = line;
 	me.file = file;
-	unsigned missing = 0;
-	for (unsigned l = 0; l < lanes; l++) {
-		const Thread& t = S.thread[first + l];
-		if (!(mask >> l & 1) || first + l == S.now) continue;
-		if (t.state == ended) fail(who(first + l) + " has ended, but is in the mask of " + waits_in[state] + " at " + where(file, line));
-		if (t.state != in_vote && t.state != in_exchange) {
-			missing++;
-		} else if (t.state != state || t.mask != mask || t.line != line || t.file != file) {
-			fail(who(first + l) + " waits in " + waits_in[t.state] + " at " + where(t.file, t.line) + " while " + who(S.now) +
-			     " comes to " + waits_in[state] + " at " + where(file, line) + ", or their masks differ");
-		}
+	Warp& w = S.warp[S.now / 32];
+	const uint32_t bit = 1u << (S.now & 31);
+	if (!(mask & bit)) fail(who(S.now) + " is not in the mask of " + waits_in[state] + " at " + where(file, line));
+	if (uint32_t gone = mask & w.ended)
+		fail(who((S.now & ~31u) + __builtin_ctz(gone)) + " has ended, but is in the mask of " + waits_in[state] + " at " + where(file, line));
+	int i = 0;
+	for (; i < w.groups; i++) {
+		const Group& g = w.group[i];
+		if (g.mask == mask && g.state == state && g.line == line && g.file == file) break;
+		if (g.mask & mask)
+			fail(who((S.now & ~31u) + __builtin_ctz(g.arrived)) + " waits in " + waits_in[g.state] + " at " + where(g.file, g.line) + " while " + who(S.now) +
+			     " comes to " + waits_in[state] + " at " + where(file, line) + (g.mask == mask ? "" : ", with another mask"));
 	}
-	return missing == 0;
+	Group& g = w.group[i];
+	if (i == w.groups) {
+		g = {mask, 0, state, line, file};
+		w.groups++;
+	}
+	g.arrived |= bit;
+	if (g.arrived != (mask & w.lanes)) return false;
+	g = w.group[--w.groups];
+	return true;
 }
 
 // release wakes the other lanes of a completed operation.
 void release(uint32_t mask) {
-	const unsigned first = S.now & ~31u, lanes = std::min(32u, S.threads - first);
-	for (unsigned l = 0; l < lanes; l++)
-		if (mask >> l & 1 && first + l != S.now) wake(first + l);
+	const unsigned first = S.now & ~31u;
+	for (uint32_t left = mask & S.warp[S.now / 32].lanes & ~(1u << (S.now & 31)); left; left &= left - 1) wake(first + __builtin_ctz(left));
 }
 
 }  // namespace
 
 SHIM int fakecuda_barrier(int predicate, int line, const char* file) {
 	Thread& me = S.thread[S.now];
-	for (unsigned i = S.now & ~31u; i < S.threads && S.waiting; i++) {
-		const Thread& t = S.thread[i];
-		if (t.state != in_barrier) continue;
-		if (t.line != line || t.file != file)
-			fail(who(i) + " waits in __syncthreads at " + where(t.file, t.line) + ", " + who(S.now) + " comes to another one at " + where(file, line));
-		break;
+	if (S.waiting == 0) {
+		S.first = S.now;
+	} else if (const Thread& t = S.thread[S.first]; t.line != line || t.file != file) {
+		fail(who(S.first) + " waits in __syncthreads at " + where(t.file, t.line) + ", " + who(S.now) + " comes to another one at " + where(file, line));
 	}
 	me.line = line;
 	me.file = file;
