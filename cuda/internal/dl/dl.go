@@ -151,7 +151,7 @@ func preload(file string, patterns []string) {
 	for _, pattern := range patterns {
 		parts, _ := filepath.Glob(filepath.Join(filepath.Dir(file), pattern))
 		for _, part := range parts {
-			open(part)
+			openPart(part)
 		}
 	}
 }

@@ -8,11 +8,13 @@ import (
 
 func supported() error { return nil }
 
-// open opens a file. Every symbol is resolved at once and is visible to libraries that are opened later, since NVIDIA's
-// open each other.
+// open opens a library, whose names stay its own: two versions do not mix.
 func open(file string) (uintptr, error) {
-	return purego.Dlopen(file, purego.RTLD_NOW|purego.RTLD_GLOBAL)
+	return purego.Dlopen(file, purego.RTLD_NOW|purego.RTLD_LOCAL)
 }
+
+// openPart opens a part of a library that is opened next, which sees its names.
+func openPart(file string) { purego.Dlopen(file, purego.RTLD_NOW|purego.RTLD_GLOBAL) }
 
 func symbol(handle uintptr, name string) uintptr {
 	addr, err := purego.Dlsym(handle, name)

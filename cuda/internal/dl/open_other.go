@@ -13,6 +13,7 @@ func supported() error {
 }
 
 func open(string) (uintptr, error)           { return 0, supported() }
+func openPart(string)                        {}
 func symbol(uintptr, string) uintptr         { return 0 }
 func filename(_ uintptr, name string) string { return name }
 func pointer(p unsafe.Pointer) Arg           { return Arg{pointer: p} }
