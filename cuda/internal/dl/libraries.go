@@ -21,18 +21,10 @@ var (
 		CUDAMajor: true,
 		How:       "pip install nvidia-cublas (for CUDA 12 nvidia-cublas-cu12), or install the CUDA toolkit",
 	}
-	CuBLAS = Spec{
-		Name:      "cuBLAS",
-		Sonames:   []string{"libcublas.so.13", "libcublas.so.12"},
-		CUDAMajor: true,
-		Needs:     []Spec{CuBLASLt},
-		Preload:   []string{"libcublasLt.so.*"},
-		How:       CuBLASLt.How,
-	}
 	CuDNN = Spec{
 		Name:    "cuDNN",
 		Sonames: []string{"libcudnn.so.9"},
-		Needs:   []Spec{NVRTC, CuBLASLt, CuBLAS}, // its engines open these by plain name
+		Needs:   []Spec{NVRTC, CuBLASLt}, // its parts open these by plain name
 		Preload: []string{"libcudnn_graph.so.9", "libcudnn_ops.so.9", "libcudnn_*.so.9"},
 		How:     "pip install nvidia-cudnn-cu13 (for CUDA 12 nvidia-cudnn-cu12)",
 	}
