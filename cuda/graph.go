@@ -29,10 +29,11 @@ func (g Graph) Instantiate() (GraphExec, error) {
 	return x, err
 }
 
+const dotVerbose = 1 // CU_GRAPH_DEBUG_DOT_FLAGS_VERBOSE
+
 // Dot writes the graph in the language of Graphviz to a file.
 func (g Graph) Dot(path string) error {
-	const verbose = 1 // CU_GRAPH_DEBUG_DOT_FLAGS_VERBOSE
-	return g.driver.do(&g.driver.api.graphDebugDotPrint, dl.Int(g.handle), dl.Ptr(dl.CString(path)), dl.Int(verbose))
+	return g.driver.do(&g.driver.api.graphDebugDotPrint, dl.Int(g.handle), dl.Ptr(dl.CString(path)), dl.Int(dotVerbose))
 }
 
 // Destroy frees the graph.
@@ -57,21 +58,25 @@ func (x GraphExec) Launch(s Stream) error {
 	return x.driver.do(&x.driver.api.graphLaunch, dl.Int(x.handle), dl.Int(s.handle))
 }
 
+// updateResult is CUgraphExecUpdateResultInfo.
+type updateResult struct {
+	result int32   // an index into updateReasons
+	_, _   uintptr // the nodes that differ
+}
+
+// updateReasons are CUgraphExecUpdateResult in words; the first two are success and an error without a reason.
+var updateReasons = [...]string{"", "", "another number of nodes or other edges", "a node of another type",
+	"a node of another function", "parameters that cannot be changed", "something that cannot be changed",
+	"a function that cannot be changed", "attributes that cannot be changed"}
+
 // Update replaces the parameters of the nodes by those of a graph of the same shape, which is much quicker than
 // instantiating it. If it differs too much the error is ErrGraphExecUpdate and nothing has changed.
 func (x GraphExec) Update(g Graph) error {
-	var info struct { // CUgraphExecUpdateResultInfo
-		result   int32
-		node     uintptr
-		fromNode uintptr
-	}
+	var info updateResult
 	err := x.driver.do(&x.driver.api.graphExecUpdate, dl.Int(x.handle), dl.Int(g.handle), dl.Ptr(&info))
 	if e, ok := err.(*Error); ok && e.Code == ErrGraphExecUpdate {
-		reasons := []string{"", "", "another number of nodes or other edges", "a node of another type",
-			"a node of another function", "parameters that cannot be changed", "something that cannot be changed",
-			"a function that cannot be changed", "attributes that cannot be changed"}
-		if int(info.result) < len(reasons) && info.result > 1 {
-			e.Detail += fmt.Sprintf(": the graph has %s", reasons[info.result])
+		if info.result > 1 && int(info.result) < len(updateReasons) {
+			e.Detail += fmt.Sprintf(": the graph has %s", updateReasons[info.result])
 		}
 	}
 	return err

@@ -38,12 +38,13 @@ func (c *Context) FreeAsync(p DevicePtr, s Stream) error {
 	return c.driver.do(&c.driver.api.memFreeAsync, dl.Int(p), dl.Int(s.handle))
 }
 
+const hostPortable = 1 // CU_MEMHOSTALLOC_PORTABLE and CU_MEMHOSTREGISTER_PORTABLE
+
 // AllocHost allocates n bytes of the host's memory that stay in place, so that copies from and to them run at full speed
 // and beside other work. Every context can use them. They are not Go's: free them with [Context.FreeHost].
 func (c *Context) AllocHost(n uint64) (unsafe.Pointer, error) {
-	const portable = 1 // CU_MEMHOSTALLOC_PORTABLE
 	var p unsafe.Pointer
-	err := c.driver.do(&c.driver.api.memHostAlloc, dl.Ptr(&p), dl.Int(n), dl.Int(portable))
+	err := c.driver.do(&c.driver.api.memHostAlloc, dl.Ptr(&p), dl.Int(n), dl.Int(hostPortable))
 	return p, err
 }
 
@@ -55,8 +56,7 @@ func (c *Context) FreeHost(p unsafe.Pointer) error {
 // RegisterHost makes n bytes at p behave like memory from [Context.AllocHost]. Memory of Go's must be kept alive and must
 // not be a local variable's, until [Context.UnregisterHost].
 func (c *Context) RegisterHost(p unsafe.Pointer, n uint64) error {
-	const portable = 1 // CU_MEMHOSTREGISTER_PORTABLE
-	return c.driver.do(&c.driver.api.memHostRegister, dl.Addr(p), dl.Int(n), dl.Int(portable))
+	return c.driver.do(&c.driver.api.memHostRegister, dl.Addr(p), dl.Int(n), dl.Int(hostPortable))
 }
 
 // UnregisterHost undoes [Context.RegisterHost].

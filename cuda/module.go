@@ -7,6 +7,16 @@ import (
 	"github.com/descent-ml/descent/cuda/internal/dl"
 )
 
+// Numbers of cuda.h.
+const (
+	jitErrorLog, jitErrorLogSize     = 5, 6    // CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES
+	paramEnd, paramBuffer, paramSize = 0, 1, 2 // CU_LAUNCH_PARAM_END, _BUFFER_POINTER, _BUFFER_SIZE
+
+	attributeCooperative  = 2 // CU_LAUNCH_ATTRIBUTE_COOPERATIVE
+	attributeCluster      = 4 // CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
+	attributeProgrammatic = 6 // CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
+)
+
 // Module is code that is loaded in a context (CUmodule).
 type Module struct {
 	driver *Driver
@@ -20,8 +30,7 @@ func (c *Context) LoadModule(image []byte) (Module, error) {
 		image = append(bytes.Clone(image), 0) // PTX is a C string
 	}
 	log := make([]byte, 8<<10)
-	const errorLog, errorLogSize = 5, 6 // CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES
-	options := [2]int32{errorLog, errorLogSize}
+	options := [2]int32{jitErrorLog, jitErrorLogSize}
 	values := struct {
 		buffer *byte
 		size   uintptr // passed in the place of a pointer
@@ -120,8 +129,7 @@ type parameters struct {
 }
 
 func newParameters(args unsafe.Pointer, size *uintptr) parameters {
-	const end, bufferPointer, bufferSize = 0, 1, 2 // CU_LAUNCH_PARAM_…
-	return parameters{bufferPointer, args, bufferSize, size, end}
+	return parameters{paramBuffer, args, paramSize, size, paramEnd}
 }
 
 // Launch starts a kernel: grid blocks of block threads, with so many bytes of dynamic shared memory. The kernel's parameters
@@ -165,21 +173,20 @@ type (
 
 // LaunchEx is [Function.Launch] with the features of newer devices.
 func (f Function) LaunchEx(c *LaunchConfig, args unsafe.Pointer, size uintptr) error {
-	const cooperative, clusterDimension, programmaticSerialization = 2, 4, 6 // CU_LAUNCH_ATTRIBUTE_…
 	var attributes [3]launchAttribute
 	n := 0
 	if c.Cluster != [3]uint32{} {
-		attributes[n].id = clusterDimension
+		attributes[n].id = attributeCluster
 		copy(attributes[n].value[:], c.Cluster[:])
 		n++
 	}
 	if c.Programmatic {
-		attributes[n].id = programmaticSerialization
+		attributes[n].id = attributeProgrammatic
 		attributes[n].value[0] = 1
 		n++
 	}
 	if c.Cooperative {
-		attributes[n].id = cooperative
+		attributes[n].id = attributeCooperative
 		attributes[n].value[0] = 1
 		n++
 	}

@@ -6,6 +6,13 @@ import (
 	"github.com/descent-ml/descent/cuda/internal/dl"
 )
 
+// Flags of cuda.h.
+const (
+	streamNonBlocking  = 1 // CU_STREAM_NON_BLOCKING
+	captureThreadLocal = 1 // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+	eventDisableTiming = 2 // CU_EVENT_DISABLE_TIMING
+)
+
 // Stream is a queue of work on a device (CUstream). Work in one runs in order; streams run beside each other.
 type Stream struct {
 	driver *Driver
@@ -14,9 +21,8 @@ type Stream struct {
 
 // NewStream makes a stream that does not wait for the default one. See [Context.StreamPriorities]; 0 is the least.
 func (c *Context) NewStream(priority int) (Stream, error) {
-	const nonBlocking = 1 // CU_STREAM_NON_BLOCKING
 	s := Stream{driver: c.driver}
-	err := c.driver.do(&c.driver.api.streamCreate, dl.Ptr(&s.handle), dl.Int(nonBlocking), dl.Int(priority))
+	err := c.driver.do(&c.driver.api.streamCreate, dl.Ptr(&s.handle), dl.Int(streamNonBlocking), dl.Int(priority))
 	return s, err
 }
 
@@ -42,8 +48,7 @@ func (s Stream) Destroy() error { return s.driver.do(&s.driver.api.streamDestroy
 // BeginCapture makes later work in the stream part of a graph instead of running it. Until [Stream.EndCapture] this thread
 // must make no call that waits for the device or allocates; other threads may. The goroutine must stay bound.
 func (s Stream) BeginCapture() error {
-	const threadLocal = 1 // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-	return s.driver.do(&s.driver.api.streamBeginCapture, dl.Int(s.handle), dl.Int(threadLocal))
+	return s.driver.do(&s.driver.api.streamBeginCapture, dl.Int(s.handle), dl.Int(captureThreadLocal))
 }
 
 // EndCapture ends the capture and returns what was captured. It must be called even after a call in between failed; the
@@ -69,8 +74,7 @@ type Event struct {
 
 // NewEvent makes an event. One without timing is cheaper, and cannot be asked with [Event.Since].
 func (c *Context) NewEvent(timing bool) (Event, error) {
-	const disableTiming = 2 // CU_EVENT_DISABLE_TIMING
-	flags := disableTiming
+	flags := eventDisableTiming
 	if timing {
 		flags = 0
 	}
