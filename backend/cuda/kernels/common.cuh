@@ -11,8 +11,6 @@
 #endif
 
 #ifdef DESCENT_HOST
-#include <math.h>
-#include <string.h>
 #define DEVICE inline
 #define KERNEL(Args)                                                                                                   \
     static_assert(sizeof(Args) == ARGS_BYTES, "the arguments differ from Go's");                                       \
@@ -209,7 +207,7 @@ template <class T, int N> DEVICE void store(T *p, const Vec<T, N> &v) {
 }
 
 // Strided views. Axes are listed innermost first; Go has dropped those of size 1
-// and merged what lies together.
+// and merged what lies together; rank may be 0, and stride[0] is then 0.
 
 constexpr int MAX_DIMS = 8;
 
@@ -237,17 +235,19 @@ struct View {
 
 // locate sets at[k] to the offset of element i in views[k], in elements.
 template <int K> DEVICE void locate(const Dims &dims, u32 i, const View (&views)[K], i64 *at) {
+    u32 last = dims.rank ? dims.rank - 1 : 0;
 #pragma unroll
     for (int k = 0; k < K; k++) at[k] = 0;
-#pragma unroll
-    for (u32 d = 0; d < MAX_DIMS; d++) {
-        if (d == dims.rank) break;
-        u32 rest = d + 1 == dims.rank ? 0 : dims.dim[d].divide(i);
+#pragma unroll 1
+    for (u32 d = 0; d < last; d++) {
+        u32 rest = dims.dim[d].divide(i);
         i64 index = i - rest * dims.dim[d].size;
 #pragma unroll
         for (int k = 0; k < K; k++) at[k] += index * views[k].stride[d];
         i = rest;
     }
+#pragma unroll
+    for (int k = 0; k < K; k++) at[k] += i64(i) * views[k].stride[last];
 }
 
 // Scalars of a kernel, as package backend's; in device memory where slot is set.
