@@ -38,6 +38,7 @@ type Device struct {
 	lost        atomic.Pointer[error]   // what every call answers from now on
 	capture     atomic.Pointer[capture] // the one in progress
 	captureLock sync.Mutex
+	closing     sync.Once
 
 	matmulState
 	convState
@@ -128,23 +129,22 @@ func (d *Device) open() error {
 
 // Close waits for the device and gives back all memory that it has of it. What is
 // asked of it afterwards is an error; its buffers may still be freed.
-func (d *Device) Close() error {
-	closed := errors.New(d.name + " is closed")
-	before := d.lost.Swap(&closed)
-	if before != nil && *before == closed {
-		return nil
-	}
-	if err := d.ctx.Bind(); err != nil {
-		return err
-	}
-	defer d.ctx.Unbind()
-	return d.close()
+func (d *Device) Close() (err error) {
+	d.closing.Do(func() {
+		closed := errors.New(d.name + " is closed")
+		d.lost.Store(&closed)
+		if err = d.ctx.Bind(); err == nil {
+			defer d.ctx.Unbind()
+			err = d.close()
+		}
+	})
+	return err
 }
 
 func (d *Device) close() error {
 	errs := []error{d.settle(), d.mem.close(), d.kernels.close(), d.staging.close(d), d.landings.close(d), d.faults.close(d)}
 	for _, s := range []cu.Stream{d.compute, d.copies, d.captures} {
-		if s != (cu.Stream{}) {
+		if s.Handle() != 0 {
 			errs = append(errs, s.Destroy())
 		}
 	}
@@ -155,7 +155,7 @@ func (d *Device) close() error {
 // a capture is in progress, but not on its thread.
 func (d *Device) settle() error {
 	for _, s := range []cu.Stream{d.copies, d.compute} {
-		if s != (cu.Stream{}) {
+		if s.Handle() != 0 {
 			if err := s.Synchronize(); err != nil {
 				return err
 			}

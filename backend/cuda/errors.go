@@ -124,19 +124,22 @@ func (f *faults) close(d *Device) error {
 	return d.ctx.Free(f.word)
 }
 
-// report clears the word, which l found set, and returns its error; nil if somebody
-// else was quicker.
+// report clears the word, which l found set, and returns what it said; nil if
+// somebody else was quicker.
 func (f *faults) report(d *Device, l *landing) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := d.ctx.CopyToHost(unsafe.Pointer(l.word), f.word, errorWordBytes, d.compute); err != nil {
-		return err
+		return d.failed("error word", err)
 	}
-	if err := d.compute.Synchronize(); err != nil || l.word.code == 0 {
-		return err
+	if err := d.compute.Synchronize(); err != nil {
+		return d.failed("error word", err)
+	}
+	if l.word.code == 0 {
+		return nil
 	}
 	if err := d.ctx.Set8(f.word, 0, errorWordBytes, d.compute); err != nil {
-		return err
+		return d.failed("error word", err)
 	}
 	return l.word.error(d.name)
 }

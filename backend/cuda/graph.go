@@ -89,7 +89,7 @@ func (d *Device) Capture(fn func() error) (backend.Graph, error) {
 		return nil, d.failed("Capture", err)
 	}
 	defer d.ctx.Unbind()
-	g := &graph{dev: d, pool: &pool{mem: &d.mem, graph: true}}
+	g := &graph{dev: d, pool: d.mem.newPool()}
 	done := false
 	defer func() {
 		if !done {
@@ -152,7 +152,7 @@ func (g *graph) Launch() error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.exec == (cu.GraphExec{}) {
+	if g.exec.Handle() == 0 {
 		return errors.New("cuda: a graph is launched after Free")
 	}
 	if err := d.ctx.Bind(); err != nil {
@@ -171,7 +171,7 @@ func (g *graph) Free() {
 	g.exec = cu.GraphExec{}
 	g.mu.Unlock()
 	d := g.dev
-	if exec != (cu.GraphExec{}) && d.alive() == nil {
+	if exec.Handle() != 0 && d.alive() == nil {
 		d.failed("graph", d.bound(exec.Destroy))
 	}
 	d.mem.absorb(g.pool)

@@ -79,7 +79,6 @@ type block struct {
 
 // pool owns segments. There is one for all, and one for each graph.
 type pool struct {
-	mem      *memory
 	graph    bool
 	segments []*block // the first of each
 	trees    [2]tree  // free blocks of large and small segments
@@ -101,12 +100,13 @@ type memory struct {
 
 	mu                   sync.Mutex
 	shared               pool
+	graphs               []*pool
 	spare                *block // unused structs, by next
 	live, peak, reserved int64
 }
 
 func (m *memory) init(d *Device) {
-	m.dev, m.shared.mem = d, m
+	m.dev = d
 	if m.limit = d.options.MemoryLimit; m.limit <= 0 {
 		m.limit = int64(d.gpu.TotalMemory())
 	}
@@ -128,7 +128,7 @@ func segmentBytes(size int64) int64 {
 	return roundUp(size, smallSegment)
 }
 
-// Alloc returns memory for the goroutine's calls from now on, aligned to 512 bytes.
+// Alloc returns memory for the goroutine's calls from now on, aligned to 256 bytes or more.
 func (d *Device) Alloc(bytes int) (backend.Buffer, error) {
 	if err := d.alive(); err != nil {
 		return nil, err
@@ -176,6 +176,14 @@ func (m *memory) alloc(bytes int) (*block, error) {
 		p = c.pool
 	}
 	return m.take(bytes, p)
+}
+
+// origin is the mark behind the work that used b's memory before it was handed out;
+// private if that is not known, because the memory is a graph's.
+func (m *memory) origin(b *buffer) (after uint64, private bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return b.block.after, b.block.pool.graph
 }
 
 func (m *memory) take(bytes int, p *pool) (*block, error) {
@@ -362,10 +370,20 @@ func (m *memory) release() (freed bool, err error) {
 	return true, err
 }
 
+// newPool is a pool for a graph.
+func (m *memory) newPool() *pool {
+	p := &pool{graph: true}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.graphs = append(m.graphs, p)
+	return p
+}
+
 // absorb makes the memory of a graph's pool everybody's: the graph is gone.
 func (m *memory) absorb(p *pool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.graphs = slices.DeleteFunc(m.graphs, func(g *pool) bool { return g == p })
 	after := m.dev.staging.marks.Load() + 1
 	for _, first := range p.segments {
 		for b := first; b != nil; b = b.next {
@@ -381,7 +399,7 @@ func (m *memory) absorb(p *pool) {
 		b.kept = false
 		m.put(b, nil)
 	}
-	*p = pool{mem: m, graph: true}
+	*p = pool{graph: true}
 }
 
 // close gives all memory back to the driver, that of live buffers included. The
@@ -390,10 +408,12 @@ func (m *memory) close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var errs []error
-	for _, b := range m.shared.segments {
-		errs = append(errs, m.dev.ctx.Free(cu.DevicePtr(b.addr)))
+	for _, p := range append(m.graphs, &m.shared) {
+		for _, b := range p.segments {
+			errs = append(errs, m.dev.ctx.Free(cu.DevicePtr(b.addr)))
+		}
+		p.segments = nil
 	}
-	m.shared = pool{mem: m}
 	m.reserved = 0
 	return errors.Join(errs...)
 }

@@ -68,7 +68,7 @@ func (s *staging) close(d *Device) error {
 func destroy(events []cu.Event) error {
 	var errs []error
 	for _, e := range events {
-		if e != (cu.Event{}) {
+		if e.Handle() != 0 {
 			errs = append(errs, e.Destroy())
 		}
 	}
@@ -153,11 +153,14 @@ func (d *Device) Upload(dst backend.Buffer, src []byte) error {
 }
 
 func (s *staging) upload(d *Device, b *buffer, src []byte) error {
-	fresh := !b.used.Load() && !b.block.pool.graph && len(src) >= overlap
-	at, stream := b.use(), d.compute
-	if fresh {
-		stream = d.copies
+	fresh, after, stream := false, uint64(0), d.compute
+	if len(src) >= overlap && !b.used.Load() {
+		var private bool
+		if after, private = d.mem.origin(b); !private {
+			fresh, stream = true, d.copies
+		}
 	}
+	at := b.use()
 	var done cu.Event
 	for start := true; len(src) > 0; start = false {
 		n := min(len(src), pieceBytes)
@@ -165,7 +168,7 @@ func (s *staging) upload(d *Device, b *buffer, src []byte) error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if fresh && start {
-				if err := s.waitFor(d, b.block.after); err != nil {
+				if err := s.waitFor(d, after); err != nil {
 					return err
 				}
 			}
@@ -220,7 +223,7 @@ func (d *Device) await(call string, dst []byte, src uint64) error {
 		return d.failed(call, err) // l is lost: a copy to it may be under way
 	}
 	if l.word.code != 0 {
-		err = d.failed(call, d.faults.report(d, l))
+		err = d.faults.report(d, l)
 	}
 	d.landings.put(l)
 	return err
