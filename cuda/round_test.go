@@ -329,9 +329,6 @@ func TestGoroutinesShareAContext(t *testing.T) {
 }
 
 func TestHotCallsAllocateNothing(t *testing.T) {
-	if runtime.GOARCH != "amd64" {
-		t.Skip("only amd64 has the trampoline")
-	}
 	c := newContext(t, 0)
 	fakecuda.Mode(fakecuda.CountOnly)
 	defer fakecuda.Mode(fakecuda.Execute)

@@ -40,7 +40,7 @@ func Float64(v float64) Float { return Float(math.Float64bits(v)) }
 // Float32 is a C float.
 func Float32(v float32) Float { return Float(math.Float32bits(v)) }
 
-// frame is what the trampoline gets. Its layout is known to call_linux_amd64.s.
+// frame is what the trampoline gets. Its layout is known to the assembly.
 type frame struct {
 	fn     uintptr
 	args   *Arg
@@ -53,8 +53,9 @@ type frame struct {
 // Call calls the C function at fn and returns what it returns; of an int only the lower 32 bits are meaningful: convert
 // with int32(Call(...)). It allocates nothing.
 //
-// The function must not call back into Go, since then the stack that its pointers point to could move. It panics
-// if fn is 0 or there are more than [MaxArgs] arguments.
+// The function runs on the stack of the operating system's thread, most often 8 MiB ("ulimit -s"). It must not call back
+// into Go, since then the stack that its pointers point to could move. It panics if fn is 0 or there are more than
+// [MaxArgs] arguments.
 func Call(fn uintptr, args ...Arg) uintptr {
 	return CallFloat(fn, nil, args...)
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"strings"
 	"testing"
 	"unsafe"
@@ -76,9 +75,6 @@ func TestFloatsTakeTheirOwnRegisters(t *testing.T) {
 }
 
 func TestVariadicFunctionsFindTheirFloats(t *testing.T) {
-	if runtime.GOARCH != "amd64" {
-		t.Skip("elsewhere variadic arguments are passed in another way, which Call does not know")
-	}
 	buffer := make([]byte, 64)
 	CallFloat(function(t, "snprintf"), []Float{Float64(math.Pi)}, Ptr(&buffer[0]), Int(len(buffer)), Ptr(CString("%d %.3f %s")),
 		Int(-7), Ptr(CString("end")))
@@ -121,9 +117,6 @@ func TestWrongCallsPanic(t *testing.T) {
 }
 
 func TestCallsAllocateNothing(t *testing.T) {
-	if runtime.GOARCH != "amd64" {
-		t.Skip("only amd64 has a trampoline; elsewhere a pointer to a local variable moves that to the heap")
-	}
 	nothing, add3, launch, fill := function(t, "nothing"), function(t, "add3"), function(t, "launch"), function(t, "late_fill")
 	args30, eight := function(t, "args30"), function(t, "eight")
 	for name, call := range map[string]func(){

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux || !(amd64 || arm64)
 
 package dl
 
@@ -9,7 +9,7 @@ import (
 )
 
 func supported() error {
-	return errors.New("NVIDIA's libraries are bound on Linux only, not on " + runtime.GOOS)
+	return errors.New("NVIDIA's libraries are bound on Linux for amd64 and arm64, not on " + runtime.GOOS + "/" + runtime.GOARCH)
 }
 
 func open(string) (uintptr, error)           { return 0, supported() }
