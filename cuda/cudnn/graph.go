@@ -25,13 +25,14 @@ type Graph struct {
 	device    Descriptor
 	owned     []Descriptor
 	ops       []Descriptor
+	uids      map[int64]bool
 	finalized Descriptor // the operation graph, once it is
 	err       error
 }
 
 // NewGraph starts a graph for a target. Without a target (nil) the graph can be finalised, but has no plans.
 func (l *Library) NewGraph(t Target) *Graph {
-	g := &Graph{lib: l}
+	g := &Graph{lib: l, uids: map[int64]bool{}}
 	if t != nil {
 		g.handle, g.device = t.target()
 	}
@@ -57,6 +58,9 @@ func (g *Graph) Tensor(t Tensor) Descriptor {
 	if t.Alignment == 0 {
 		t.Alignment = 16
 	}
+	if err := g.check(t); err != nil && g.err == nil {
+		g.err = fmt.Errorf("cudnn: tensor %d: %w", t.UID, err)
+	}
 	return g.make(fmt.Sprintf("tensor %d", t.UID), TensorDescriptor,
 		Set(AttrTensorUniqueID, t.UID),
 		Set(AttrTensorDataType, t.Type),
@@ -66,6 +70,24 @@ func (g *Graph) Tensor(t Tensor) Descriptor {
 		Set(AttrTensorIsVirtual, t.Virtual),
 		Set(AttrTensorIsByValue, t.ByValue))
 }
+
+// check finds what cuDNN does not: two tensors of one name pass, and an unknown type ends the process.
+func (g *Graph) check(t Tensor) error {
+	if g.uids[t.UID] {
+		return errors.New("the graph has another tensor of this UID")
+	}
+	g.uids[t.UID] = true
+	if t.Type < Float32 || t.Type > FP8E5M3 {
+		return fmt.Errorf("data type %d", t.Type)
+	}
+	if len(t.Dims) == 0 || len(t.Dims) > maxDims || len(t.Strides) != len(t.Dims) {
+		return fmt.Errorf("dimensions %v with strides %v", t.Dims, t.Strides)
+	}
+	return nil
+}
+
+// maxDims is the largest rank of a tensor.
+const maxDims = 8 // CUDNN_DIM_MAX
 
 // RowMajor returns the strides of a dense tensor whose last dimension is contiguous.
 func RowMajor(dims ...int64) []int64 {
@@ -128,7 +150,7 @@ func (g *Graph) Finalize() error {
 	}
 	settings := []Setting{Set(AttrOperationGraphOps, g.ops...)}
 	if g.handle.p != 0 {
-		settings = append(settings, Set(AttrOperationGraphHandle, g.handle))
+		settings = append(settings, Set(AttrOperationGraphHandle, g.handle)) // cuDNN before 9.8 wants it
 	}
 	g.finalized = g.make("operation graph", OperationGraphDescriptor, settings...)
 	return g.err
@@ -137,5 +159,5 @@ func (g *Graph) Finalize() error {
 // Destroy frees the graph's descriptors. Its plans stay valid.
 func (g *Graph) Destroy() {
 	destroy(g.owned)
-	*g = Graph{lib: g.lib, err: errors.New("cudnn: a graph used after Destroy")}
+	*g = Graph{lib: g.lib, uids: map[int64]bool{}, err: errors.New("cudnn: a graph used after Destroy")}
 }

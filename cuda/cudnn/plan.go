@@ -42,11 +42,11 @@ func (g *Graph) Plan(s Search) (*Plan, error) {
 	}
 	switch len(failed) {
 	case 0:
-		return nil, fmt.Errorf("cudnn: no engine for this graph: %w", StatusNotSupported)
+		return nil, fmt.Errorf("cudnn: cuDNN %s has no engine for this graph on this device (%w)", versionString(g.lib.Version()), StatusNotSupported)
 	case 1:
 		return nil, failed[0]
 	}
-	return nil, fmt.Errorf("cudnn: no engine for this graph: %w", errors.Join(failed...))
+	return nil, fmt.Errorf("cudnn: no engine will do: %w", errors.Join(failed...))
 }
 
 // Plans returns the plans that will do, the best first, made one by one: making one may compile kernels. The consumer
@@ -81,9 +81,10 @@ func (g *Graph) Plans(s Search) iter.Seq2[*Plan, error] {
 
 // configs asks cuDNN for engines with settings, ranked.
 func (g *Graph) configs(mode HeurMode) ([]Descriptor, error) {
-	settings := []Setting{Set(AttrEngineHeurOperationGraph, g.finalized), Set(AttrEngineHeurMode, mode)}
-	settings = append(settings, given(AttrEngineHeurDeviceProp, g.device))
-	heur, err := g.lib.Make(EngineHeurDescriptor, settings...)
+	heur, err := g.lib.Make(EngineHeurDescriptor,
+		Set(AttrEngineHeurOperationGraph, g.finalized),
+		Set(AttrEngineHeurMode, mode),
+		given(AttrEngineHeurDeviceProp, g.device))
 	if err != nil {
 		return nil, err
 	}
@@ -104,11 +105,9 @@ func (g *Graph) plan(config Descriptor, s Search) (*Plan, error) {
 	if i := slices.IndexFunc(behavior, func(n BehaviorNote) bool { return slices.Contains(s.ExcludeBehavior, n) }); i >= 0 {
 		return nil, fmt.Errorf("cudnn: engine %d is excluded by its behavior note %d", p.Engine, behavior[i])
 	}
-	settings := []Setting{Set(AttrExecutionPlanEngineConfig, config), given(AttrExecutionPlanDeviceProp, g.device)}
-	if g.handle.p != 0 {
-		settings = append(settings, Set(AttrExecutionPlanHandle, g.handle))
-	}
-	if p.plan, err = g.lib.Make(ExecutionPlanDescriptor, settings...); err != nil {
+	p.plan, err = g.lib.Make(ExecutionPlanDescriptor, Set(AttrExecutionPlanEngineConfig, config),
+		onTarget(g.handle, g.device, AttrExecutionPlanHandle, AttrExecutionPlanDeviceProp))
+	if err != nil {
 		return nil, fmt.Errorf("cudnn: plan of engine %d: %w", p.Engine, err)
 	}
 	if p.Workspace, err = one[int64](p.plan, AttrExecutionPlanWorkspaceSize); err == nil && s.MaxWorkspace > 0 && p.Workspace > s.MaxWorkspace {
@@ -163,10 +162,10 @@ func (p *Plan) JSON() (string, error) {
 	return GetString(p.plan, AttrExecutionPlanJSONRepresentation)
 }
 
-// LoadPlan makes a plan from what Plan.JSON returned. The caller destroys it.
-func (l *Library) LoadPlan(h Handle, json string) (*Plan, error) {
-	plan, err := l.Make(ExecutionPlanDescriptor,
-		Set(AttrExecutionPlanHandle, h),
+// LoadPlan makes a plan for a target from what Plan.JSON returned. The caller destroys it.
+func (l *Library) LoadPlan(t Target, json string) (*Plan, error) {
+	h, device := t.target()
+	plan, err := l.Make(ExecutionPlanDescriptor, onTarget(h, device, AttrExecutionPlanHandle, AttrExecutionPlanDeviceProp),
 		SetString(AttrExecutionPlanJSONRepresentation, json))
 	if err != nil {
 		return nil, fmt.Errorf("cudnn: load plan: %w", err)
@@ -177,6 +176,14 @@ func (l *Library) LoadPlan(h Handle, json string) (*Plan, error) {
 		return nil, fmt.Errorf("cudnn: load plan: %w", err)
 	}
 	return &Plan{lib: l, plan: plan, Workspace: workspace, Engine: -1}, nil
+}
+
+// onTarget sets the attribute for the handle or that for the device, whichever there is.
+func onTarget(h Handle, device Descriptor, handleName, deviceName Attribute) Setting {
+	if h.p != 0 {
+		return Set(handleName, h)
+	}
+	return given(deviceName, device)
 }
 
 // Execute puts the plan's work on the handle's stream. uids and addresses pair the graph's tensors, except virtual ones,
