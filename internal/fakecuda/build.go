@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,7 +33,7 @@ type library struct {
 // The driver comes first: the others are linked against it.
 var libraries = []library{
 	{soname: "libcuda.so.1", sources: []string{"driver.cpp", "state.cpp", "memory.cpp", "stream.cpp", "graph.cpp", "module.cpp", "shim.cpp"}},
-	{soname: "libnvrtc.so.13", sources: []string{"nvrtc.cpp"}},
+	{soname: "libnvrtc.so.13", sources: []string{"nvrtc.cpp", "compile.cpp"}},
 	{soname: "libnccl.so.2", sources: []string{"nccl.cpp"}},
 	{soname: "libcublasLt.so.13", sources: []string{"blas*.cpp"}},
 	{soname: "libcudnn.so.9", sources: []string{"dnn*.cpp"}},
@@ -112,17 +113,10 @@ func build() (string, error) {
 
 // abi is what a compiled kernel depends on.
 func abi() string {
-	return hashOf(string(read("shim.h")), string(read("src/image.h")), string(read("src/nvrtc.cpp")))[:16]
+	return hashOf(string(read("shim.h")), string(read("src/image.h")), string(read("src/compile.cpp")))[:16]
 }
 
 func compileAll(folder, version string) error {
-	var headers string
-	for _, pattern := range []string{"*.h", "src/*.h"} {
-		names, _ := fs.Glob(sources, pattern)
-		for _, name := range names {
-			headers += hashOf(name, string(read(name)))
-		}
-	}
 	source := filepath.Join(folder, "source")
 	objects := make([][]string, len(libraries))
 	var commands [][]string
@@ -137,7 +131,7 @@ func compileAll(folder, version string) error {
 				command := append([]string{compiler(), "-c", fmt.Sprintf("-DFAKECUDA_ABI=%q", abi())}, compileFlags...)
 				command = append(command, l.flags...)
 				// Objects outlive the folder: a change to one library leaves the others'.
-				object := filepath.Join(filepath.Dir(folder), hashOf(version, headers, string(read(f)), strings.Join(command, " "))[:16]+".o")
+				object := filepath.Join(filepath.Dir(folder), hashOf(version, withIncludes(f, map[string]bool{}), strings.Join(command, " "))[:16]+".o")
 				objects[i] = append(objects[i], object)
 				if _, err := os.Stat(object); err != nil {
 					commands = append(commands, append(command, "-I", source, "-o", object+".new", filepath.Join(source, f)))
@@ -168,6 +162,22 @@ func compileAll(folder, version string) error {
 		}
 	}
 	return nil
+}
+
+var include = regexp.MustCompile(`(?m)^#include "(.*)"`)
+
+// withIncludes is the text of a source and of all headers that it includes.
+func withIncludes(file string, seen map[string]bool) string {
+	text := string(read(file))
+	for _, m := range include.FindAllStringSubmatch(text, -1) {
+		for _, name := range []string{path.Join(path.Dir(file), m[1]), m[1]} { // beside it, or by -I
+			if _, err := fs.Stat(sources, name); err == nil && !seen[name] {
+				seen[name] = true
+				text += withIncludes(name, seen)
+			}
+		}
+	}
+	return text
 }
 
 // runAll runs commands, two at a time, and returns what the failed ones wrote.

@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"github.com/ebitengine/purego"
 )
@@ -24,6 +26,9 @@ var driver struct {
 	fault     func(call string, nth, code int32)
 	reset     func()
 	stats     func() string
+
+	nvrtc      sync.Once
+	precompile func(n int32, names, sources unsafe.Pointer, headers int32, headerNames, headerTexts unsafe.Pointer, options int32, option unsafe.Pointer) int32
 }
 
 func load() error {
@@ -61,6 +66,47 @@ func Libraries(t testing.TB) string {
 	}
 	os.Setenv("DESCENT_CUDA_PATH", driver.folder)
 	return driver.folder
+}
+
+// Program is a kernel's source, and its name as nvrtc.Compile is told.
+type Program struct{ Name, Source string }
+
+// Precompile compiles programs that share headers, many in one run of g++ and on all cores, so that NVRTC finds them done:
+// one by one they take twice as long. A program that does not compile is left to NVRTC, which says why.
+func Precompile(t testing.TB, programs []Program, headers map[string]string, options []string) {
+	t.Helper()
+	Libraries(t)
+	var names, sources, headerNames, headerTexts []string
+	for _, p := range programs {
+		names, sources = append(names, p.Name), append(sources, p.Source)
+	}
+	for name, text := range headers {
+		headerNames, headerTexts = append(headerNames, name), append(headerTexts, text)
+	}
+	lists := [][]string{names, sources, headerNames, headerTexts, options}
+	var keep runtime.Pinner
+	defer keep.Unpin()
+	var args [5]unsafe.Pointer
+	for i, list := range lists {
+		pointers := make([]*byte, len(list)+1)
+		for j, s := range list {
+			pointers[j] = unsafe.SliceData(append([]byte(s), 0))
+			keep.Pin(pointers[j])
+		}
+		args[i] = unsafe.Pointer(&pointers[0])
+		keep.Pin(args[i])
+	}
+	driver.nvrtc.Do(func() {
+		lib, err := purego.Dlopen(filepath.Join(driver.folder, "libnvrtc.so.13"), purego.RTLD_NOW|purego.RTLD_LOCAL)
+		if err != nil {
+			panic(err)
+		}
+		purego.RegisterLibFunc(&driver.precompile, lib, "fakecuda_precompile")
+	})
+	code := driver.precompile(int32(len(names)), args[0], args[1], int32(len(headerNames)), args[2], args[3], int32(len(options)), args[4])
+	if code != 0 {
+		t.Fatalf("fakecuda: precompiling with options %q: NVRTC result %d", options, code)
+	}
 }
 
 func must() {

@@ -10,10 +10,12 @@
 
 struct Image {
 	std::string abi, path, name;
-	int arch = 0;  // as 90
+	std::string suffix;     // of the names of its kernels in the library
+	int arch = 0;           // as 90
+	bool portable = false;  // in the place of PTX: for arch and later
 
 	std::string text() const {
-		return IMAGE_MAGIC "abi " + abi + "\narch " + std::to_string(arch) + "\npath " + path + "\nname " + name + "\nend\n" + std::string(1, '\0');
+		return IMAGE_MAGIC "abi " + abi + "\narch " + std::to_string(arch) + (portable ? "\nportable 1" : "") + "\nsuffix " + suffix + "\npath " + path + "\nname " + name + "\nend\n" + std::string(1, '\0');
 	}
 	// parse reads an image whose size is not known; false if it is none.
 	bool parse(const char* p) {
@@ -26,6 +28,8 @@ struct Image {
 			std::string key(p, space), value(space + 1, line);
 			if (key == "abi") abi = value;
 			else if (key == "arch") arch = atoi(value.c_str());
+			else if (key == "portable") portable = true;
+			else if (key == "suffix") suffix = value;
 			else if (key == "path") path = value;
 			else if (key == "name") name = value;
 			else return false;

@@ -44,7 +44,9 @@ static int load(const char* call, CUmodule* out, const void* data, std::string& 
 		log = "not an image of the fake NVRTC";
 		return complain(call, INVALID_IMAGE, "%s", log.c_str());
 	}
-	if (m->image.arch / 10 != settings.major || m->image.arch % 10 > settings.minor) {
+	const int device = 10 * settings.major + settings.minor;
+	const bool fits = m->image.portable || m->image.arch / 10 == settings.major;
+	if (!fits || m->image.arch > device) {
 		log = "the image is for sm_" + std::to_string(m->image.arch);
 		return complain(call, NO_BINARY_FOR_GPU, "%s", log.c_str());
 	}
@@ -101,7 +103,7 @@ API cuModuleGetFunction(CUfunction* out, CUmodule handle, const char* name) {
 	NEED(out && name, INVALID_VALUE, "no name, or no place for the result");
 	auto& f = m->functions[name];
 	if (!f) {
-		auto kernel = (const fakecuda_kernel*)dlsym(m->library.get(), (std::string("fakecuda_kernel_") + name).c_str());
+		auto kernel = (const fakecuda_kernel*)dlsym(m->library.get(), (std::string("fakecuda_kernel_") + name + m->image.suffix).c_str());
 		if (!kernel) {
 			m->functions.erase(name);
 			return complain(__func__, NOT_FOUND, "no kernel %s in %s", name, m->image.name.c_str());
