@@ -9,27 +9,12 @@ type (
 	attentionState struct{} // of attention.go
 )
 
-func (d *Device) Pool(op backend.PoolOp, out, idx, x backend.Array, p backend.PoolParams) error {
-	return unsupported(op, x.DType)
-}
-
 func (d *Device) Norm(out, mean, variance, x, weight, bias backend.Array, eps float64) error {
 	return unsupported("Norm", x.DType)
 }
 
 func (d *Device) NormBackward(dx, dweight, dbias, g, x, mean, variance, weight backend.Array, eps float64) error {
 	return unsupported("NormBackward", x.DType)
-}
-
-func (d *Device) OptimizerStep(op backend.OptimizerOp, params, grads []backend.Array, state [][]backend.Array, p backend.OptimizerParams) error {
-	if len(params) == 0 {
-		return nil
-	}
-	return unsupported(op, params[0].DType)
-}
-
-func (d *Device) SumSquares(out backend.Array, xs []backend.Array) error {
-	return unsupported("SumSquares", out.DType)
 }
 
 func (d *Device) Attention(out, lse, q, k, v backend.Array, p backend.AttentionParams) error {
