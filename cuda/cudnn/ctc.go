@@ -27,11 +27,11 @@ const (
 )
 
 type ctcFunctions struct {
-	create    dl.Func `sym:"cudnnCreateCTCLossDescriptor"`
-	destroy   dl.Func `sym:"cudnnDestroyCTCLossDescriptor"`
-	set       dl.Func `sym:"cudnnSetCTCLossDescriptor_v9"`
-	workspace dl.Func `sym:"cudnnGetCTCLossWorkspaceSize_v8"`
-	loss      dl.Func `sym:"cudnnCTCLoss_v8"`
+	createCTC  dl.Func `sym:"cudnnCreateCTCLossDescriptor"`
+	destroyCTC dl.Func `sym:"cudnnDestroyCTCLossDescriptor"`
+	setCTC     dl.Func `sym:"cudnnSetCTCLossDescriptor_v9"`
+	workspace  dl.Func `sym:"cudnnGetCTCLossWorkspaceSize_v8"`
+	loss       dl.Func `sym:"cudnnCTCLoss_v8"`
 }
 
 // CTCConfig describes a CTC loss.
@@ -51,10 +51,10 @@ type CTC struct {
 // NewCTC makes the descriptor of a loss. The caller destroys it.
 func (l *Library) NewCTC(c CTCConfig) (CTC, error) {
 	d := CTC{lib: l}
-	if err := l.do(&l.ctc.create, dl.Ptr(&d.p)); err != nil {
+	if err := l.do(&l.ctc.createCTC, dl.Ptr(&d.p)); err != nil {
 		return CTC{}, err
 	}
-	err := l.do(&l.ctc.set, dl.Int(d.p), dl.Int(c.Type), dl.Int(c.Normalization), dl.Int(c.Grad), dl.Int(c.MaxLabelLength))
+	err := l.do(&l.ctc.setCTC, dl.Int(d.p), dl.Int(c.Type), dl.Int(c.Normalization), dl.Int(c.Grad), dl.Int(c.MaxLabelLength))
 	if err != nil {
 		d.Destroy()
 		return CTC{}, err
@@ -65,7 +65,7 @@ func (l *Library) NewCTC(c CTCConfig) (CTC, error) {
 // Destroy frees the descriptor.
 func (c CTC) Destroy() {
 	if c.p != 0 {
-		dl.Call(c.lib.ctc.destroy.Addr, dl.Int(c.p))
+		dl.Call(c.lib.ctc.destroyCTC.Addr, dl.Int(c.p))
 	}
 }
 

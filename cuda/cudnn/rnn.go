@@ -100,10 +100,10 @@ type rnnFunctions struct {
 	setDropout       dl.Func `sym:"cudnnSetDropoutDescriptor"`
 	dropoutStateSize dl.Func `sym:"cudnnDropoutGetStatesSize"`
 
-	create  dl.Func `sym:"cudnnCreateRNNDescriptor"`
-	destroy dl.Func `sym:"cudnnDestroyRNNDescriptor"`
-	set     dl.Func `sym:"cudnnSetRNNDescriptor_v8"`
-	clip    dl.Func `sym:"cudnnRNNSetClip_v9"`
+	createRNN  dl.Func `sym:"cudnnCreateRNNDescriptor"`
+	destroyRNN dl.Func `sym:"cudnnDestroyRNNDescriptor"`
+	setRNN     dl.Func `sym:"cudnnSetRNNDescriptor_v8"`
+	clip       dl.Func `sym:"cudnnRNNSetClip_v9"`
 
 	createData  dl.Func `sym:"cudnnCreateRNNDataDescriptor"`
 	destroyData dl.Func `sym:"cudnnDestroyRNNDataDescriptor"`
@@ -233,10 +233,10 @@ func (l *Library) NewRNN(c RNNConfig) (RNN, error) {
 		flags = auxPaddedIO
 	}
 	r := RNN{lib: l}
-	if err := l.do(&l.rnn.create, dl.Ptr(&r.p)); err != nil {
+	if err := l.do(&l.rnn.createRNN, dl.Ptr(&r.p)); err != nil {
 		return RNN{}, err
 	}
-	err := l.do(&l.rnn.set, dl.Int(r.p), dl.Int(c.Algo), dl.Int(c.Cell), dl.Int(c.Bias), dl.Int(c.Direction), dl.Int(c.Input),
+	err := l.do(&l.rnn.setRNN, dl.Int(r.p), dl.Int(c.Algo), dl.Int(c.Cell), dl.Int(c.Bias), dl.Int(c.Direction), dl.Int(c.Input),
 		dl.Int(c.Type), dl.Int(c.Compute), dl.Int(c.Math), dl.Int(c.InputSize), dl.Int(c.HiddenSize), dl.Int(c.ProjectionSize),
 		dl.Int(c.Layers), dl.Int(c.Dropout.p), dl.Int(flags))
 	if err != nil {
@@ -255,7 +255,7 @@ func (r RNN) Clip(low, high float64) error {
 // Destroy frees the descriptor.
 func (r RNN) Destroy() {
 	if r.p != 0 {
-		dl.Call(r.lib.rnn.destroy.Addr, dl.Int(r.p))
+		dl.Call(r.lib.rnn.destroyRNN.Addr, dl.Int(r.p))
 	}
 }
 

@@ -157,8 +157,8 @@ func (l *Library) fail(call string, r Result) error {
 	return &Error{Call: call, Code: r, Detail: detail}
 }
 
-// UniqueID names a group of ranks that is to be. It is not secret, but whoever has it can join.
-type UniqueID struct { // ncclUniqueId
+// UniqueID is ncclUniqueId: the name of a group of ranks that is to be. It is not secret, but whoever has it can join.
+type UniqueID struct {
 	Internal [128]byte // internal
 }
 
