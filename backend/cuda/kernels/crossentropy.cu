@@ -18,7 +18,7 @@ struct CrossEntropyArgs {
     u32 wide, op;
 };
 
-constexpr int LANES = 16 / sizeof(T);
+constexpr int WIDTH = 16 / sizeof(T);
 using A = Acc<T>;
 
 // label_of is a row's label, -1 for one that does not count.
@@ -83,13 +83,13 @@ KERNEL(CrossEntropyArgs) {
     bool is_row = row < args.rows;
     if constexpr (VARIANT == FORWARD) {
         if (args.wide) {
-            forward<LANES>(args, row, lane, is_row);
+            forward<WIDTH>(args, row, lane, is_row);
         } else {
             forward<1>(args, row, lane, is_row);
         }
     } else if (is_row) {
         if (args.wide) {
-            backward<LANES>(args, row, lane);
+            backward<WIDTH>(args, row, lane);
         } else {
             backward<1>(args, row, lane);
         }

@@ -11,7 +11,7 @@ struct SoftmaxArgs {
     u32 wide, unused;
 };
 
-constexpr int LANES = 16 / sizeof(T);
+constexpr int WIDTH = 16 / sizeof(T);
 using A = Acc<T>;
 
 // forward ops: Softmax, LogSoftmax.
@@ -85,7 +85,7 @@ template <class Op, int N> DEVICE void softmax(const SoftmaxArgs &args) {
 
 KERNEL(SoftmaxArgs) {
     if (args.wide) {
-        softmax<OP, LANES>(args);
+        softmax<OP, WIDTH>(args);
     } else {
         softmax<OP, 1>(args);
     }
