@@ -97,8 +97,8 @@ extern Counts counts;
 extern Settings settings;
 extern bool initialized;
 extern int sticky;              // the error of a lost context, or 0
-bool faults_armed();            // some fault waits
 int injected(const char* call);
+int64_t* launch_count(const std::string& kernel);  // lives for ever
 
 void lose(int code);            // loses the context: every later call fails with code, queued work is dropped
 bool loses(int code);           // whether a driver error of this code is sticky

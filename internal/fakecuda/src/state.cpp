@@ -29,6 +29,16 @@ static std::vector<Fault> faults;
 
 Counter::Counter(const char* name) : name(strdup(name)) {}
 
+int64_t* launch_count(const std::string& kernel) { return &launches[kernel]; }
+
+// named is Counter::of for names that are mostly the same pointers.
+static Counter& named(const char* name) {
+	static std::unordered_map<const char*, Counter*> by_pointer;
+	Counter*& c = by_pointer[name];
+	if (!c || strcmp(c->name, name)) c = &Counter::of(name);
+	return *c;
+}
+
 Counter& Counter::of(const char* name) {
 	auto& c = counters()[name];
 	if (!c) c.reset(new Counter(name));
@@ -91,12 +101,12 @@ int fakecuda_error(int code, const char* format, ...) {
 
 int fakecuda_enter(const char* call) {
 	std::lock_guard<std::recursive_mutex> guard(lock);
-	Counter::of(call).calls++;
+	named(call).calls++;
 	return faults.empty() ? 0 : injected(call);
 }
 void fakecuda_count(const char* call) {
 	std::lock_guard<std::recursive_mutex> guard(lock);
-	Counter::of(call).calls++;
+	named(call).calls++;
 }
 int fakecuda_inject(const char* call) {
 	std::lock_guard<std::recursive_mutex> guard(lock);
@@ -172,7 +182,7 @@ void fakecuda_reset() {
 	std::lock_guard<std::recursive_mutex> guard(lock);
 	drop_all();
 	faults.clear();
-	launches.clear();
+	for (auto& l : launches) l.second = 0;  // functions point at these
 	counts = Counts{};
 	sticky = 0;
 	for (auto& c : counters()) c.second->calls = 0;
@@ -188,7 +198,8 @@ const char* fakecuda_stats() {
 	};
 	for (auto& c : counters())
 		if (c.second->calls) line("call", c.first, c.second->calls);
-	for (auto& l : launches) line("launch", l.first, l.second);
+	for (auto& l : launches)
+		if (l.second) line("launch", l.first, l.second);
 	line("count", "hostToDevice", counts.host_to_device);
 	line("count", "deviceToHost", counts.device_to_host);
 	line("count", "deviceToDevice", counts.device_to_device);
