@@ -3,6 +3,7 @@
 package dl
 
 import (
+	"runtime"
 	"unsafe"
 
 	"github.com/ebitengine/purego"
@@ -12,6 +13,8 @@ func supported() error { return nil }
 
 // open opens a library, whose names stay its own: two versions do not mix.
 func open(file string) (uintptr, error) {
+	runtime.LockOSThread() // dlerror speaks of its own thread
+	defer runtime.UnlockOSThread()
 	return purego.Dlopen(file, purego.RTLD_NOW|purego.RTLD_LOCAL)
 }
 
