@@ -71,11 +71,13 @@ type rule struct {
 	groups []*Group
 	state  map[*tensor.Tensor]*paramState
 
+	scaled   bool // some steps may have been skipped
 	composed bool // tests turn the fused kernel off
 }
 
 type paramState struct {
-	step  int64
+	step  int64  // attempts, of which lost counts those that were skipped
+	lost  *skips // nil for none
 	slots []*tensor.Tensor
 }
 
@@ -128,9 +130,11 @@ type batch struct {
 	dev  backend.Device
 	dt   tensor.DType
 	step int64
+	lost *skips
 }
 
 func (r *rule) Step() {
+	r.settle()
 	for _, g := range r.groups {
 		byAge, order := r.byAge(g)
 		for _, key := range order {
@@ -151,7 +155,8 @@ func (r *rule) byAge(g *Group) (byAge map[batch][]*tensor.Tensor, order []batch)
 		if p.Grad() == nil {
 			continue
 		}
-		key := batch{p.Device(), p.DType(), r.stateOf(p).step}
+		st := r.stateOf(p)
+		key := batch{p.Device(), p.DType(), st.step, st.lost}
 		if byAge[key] == nil {
 			order = append(order, key)
 		}
@@ -200,8 +205,15 @@ func (r *rule) update(dev backend.Device, ps []*tensor.Tensor, o backend.Optimiz
 			return
 		}
 	}
+	factor := 1.0
+	if o.Slot != nil {
+		var skip bool
+		if o, factor, skip = readSlot(dev, o); skip {
+			return
+		}
+	}
 	for _, p := range ps {
-		r.compose(p, o)
+		r.compose(p, o, factor)
 	}
 }
 
@@ -222,6 +234,7 @@ func (r *rule) State() iter.Seq2[string, *tensor.Tensor] {
 }
 
 func (r *rule) Steps() map[string]int64 {
+	r.settle()
 	out := map[string]int64{}
 	for _, g := range r.groups {
 		for i, p := range g.params {
@@ -272,7 +285,7 @@ func (r *rule) SetState(state map[string]*tensor.Tensor, steps map[string]int64)
 				continue
 			}
 			st := r.stateOf(p)
-			st.step = n
+			st.step, st.lost = n, nil
 			for j, slot := range r.slots {
 				st.slots[j].Assign(state[g.names[i]+"."+slot].ToDevice(p.Device()))
 			}

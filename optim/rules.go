@@ -98,13 +98,16 @@ func orDefault(v, or float64) float64 {
 }
 
 // compose updates p in tensor ops: the definition of the rules, after PyTorch's
-// single-tensor implementations.
-func (r *rule) compose(p *tensor.Tensor, o backend.OptimizerParams) {
+// single-tensor implementations. The gradient is multiplied by factor.
+func (r *rule) compose(p *tensor.Tensor, o backend.OptimizerParams, factor float64) {
 	s := tensor.NewScope(p.Device(), tensor.ScopeOptions{NoGrad: true})
 	defer s.Close()
 	g, w, st := s.Use(p.Grad()), s.Use(p.Detach()), r.state[p].slots
 	if o.Maximize {
-		g = g.Neg()
+		factor = -factor
+	}
+	if factor != 1 {
+		g = g.MulScalar(factor)
 	}
 	if r.op == backend.AdamW {
 		w = w.MulScalar(1 - o.LR*o.WeightDecay)

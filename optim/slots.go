@@ -15,12 +15,20 @@ type Capturable interface {
 
 // StepSlots is Step for a captured step. The device must have a fused kernel.
 func (r *rule) StepSlots(slots *tensor.Slots) {
+	r.settle()
+	r.eachSlot(slots, func(key batch, ps []*tensor.Tensor, o backend.OptimizerParams) {
+		if _, fused := key.dev.(backend.OptimizerDevice); !fused {
+			tensor.Fail("optim", "%v has no fused optimizer, which a captured step needs", key.dev)
+		}
+		r.update(key.dev, ps, o)
+	})
+}
+
+// eachSlot calls f for each batch with its learning rate and step in a slot.
+func (r *rule) eachSlot(slots *tensor.Slots, f func(key batch, ps []*tensor.Tensor, o backend.OptimizerParams)) {
 	for _, g := range r.groups {
 		byAge, order := r.byAge(g)
 		for _, key := range order {
-			if _, fused := key.dev.(backend.OptimizerDevice); !fused {
-				tensor.Fail("optim", "%v has no fused optimizer, which a captured step needs", key.dev)
-			}
 			ps, o := byAge[key], r.p
 			o.WeightDecay = g.WeightDecay
 			o.Slot, o.SlotIndex = slots.Add(func() backend.Scalars {
@@ -35,7 +43,7 @@ func (r *rule) StepSlots(slots *tensor.Slots) {
 				}
 				return backend.Scalars{A: g.LR, B: 1, N: step}
 			})
-			r.update(key.dev, ps, o)
+			f(key, ps, o)
 		}
 	}
 }

@@ -121,6 +121,13 @@ func (t *Tensor) backward(seed *Tensor, spend bool, keep []*Tensor) {
 	if !t.needsGrad() {
 		Fail(op, "%s depends on no parameter and no input with RequireGrad", t.describe())
 	}
+	if a := t.scope.casting(); a != nil && a.scale != nil {
+		if seed != nil {
+			seed = seed.Mul(a.scale)
+		} else if t.NumEl() == 1 {
+			seed = a.scale.Detach().Reshape(t.Shape()...)
+		}
+	}
 	e := &engine{spend: spend, ready: func(x, g *Tensor) { x.addGrad(g) }}
 	if spend {
 		e.keep = map[*block]bool{t.blk: true}

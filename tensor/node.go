@@ -176,6 +176,12 @@ func passOn(g *Tensor) *Tensor { return g }
 // unary computes an elementwise op of one input.
 func unary(op string, code backend.UnaryOp, x *Tensor, p backend.Scalars, grad formula1) *Tensor {
 	x.use(op)
+	if widens[code] {
+		if c := x.wide(); c != x {
+			defer free(c)
+			x = c
+		}
+	}
 	record := tracked(x.scope, x.arr.DType, x)
 	y := newResult(record).like(op, x.scope, x.arr.DType, x)
 	params := backend.Params{Scalars: p}

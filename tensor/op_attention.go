@@ -29,6 +29,10 @@ type AttentionOptions struct {
 // gets zeros.
 func ScaledDotProductAttention(q, k, v *Tensor, o AttentionOptions) *Tensor {
 	const op = "scaled_dot_product_attention"
+	attend := func(in []*Tensor) *Tensor { return ScaledDotProductAttention(in[0], in[1], in[2], o) }
+	if y := lower(op, attend, q, k, v); y != nil {
+		return y
+	}
 	s := placeAll(op, q, k, v)
 	if o.Mask != nil {
 		s = joinScopes(op, s, place2(op, q, o.Mask))

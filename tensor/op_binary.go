@@ -34,6 +34,8 @@ func scalarOp(op string, code backend.BinaryOp, t *Tensor, c float64, first bool
 	x := t
 	if dt := t.arr.DType; !dt.IsFloat() {
 		x = t.To(scalarType(dt, c, code == backend.Div))
+	} else if code == backend.Pow {
+		x = t.wide()
 	}
 	dt := x.arr.DType
 	compares := code >= backend.Eq && code <= backend.LogicalXor
@@ -187,6 +189,13 @@ func (t *Tensor) Fmod(y *Tensor) *Tensor {
 // negative and t is neither 1 nor -1. The gradients at base 0 are PyTorch's.
 func (t *Tensor) Pow(y *Tensor) *Tensor {
 	noBool("pow", t, y)
+	if a, b := t.wide(), y.wide(); a != t || b != y {
+		z := a.Pow(b)
+		if z.node == nil {
+			freeCasts(t, a, y, b)
+		}
+		return z
+	}
 	return binary("pow", backend.Pow, t, y, none,
 		func(g, x, y *Tensor) *Tensor {
 			return g.Mul(y.Mul(x.Pow(y.SubScalar(1)))).MaskedFill(y.EqScalar(0), 0)

@@ -25,6 +25,9 @@ type Conv2dOptions struct {
 // OH = (H + 2·Padding - Dilation·(KH-1) - 1)/Stride + 1. All have one dtype.
 func Conv2d(x, w, b *Tensor, o Conv2dOptions) *Tensor {
 	const op = "conv2d"
+	if y := lower(op, func(in []*Tensor) *Tensor { return Conv2d(in[0], in[1], in[2], o) }, x, w, b); y != nil {
+		return y
+	}
 	p := o.params(op)
 	placeConv(op, x, w, b)
 	if w.Dim() != 4 || x.Dim() != 3 && x.Dim() != 4 {
@@ -113,6 +116,9 @@ type Conv1dOptions struct {
 // Conv1d is Conv2d for x [N, C, L] or [C, L], w [F, C/Groups, K] and b [F] or nil.
 func Conv1d(x, w, b *Tensor, o Conv1dOptions) *Tensor {
 	const op = "conv1d"
+	if y := lower(op, func(in []*Tensor) *Tensor { return Conv1d(in[0], in[1], in[2], o) }, x, w, b); y != nil {
+		return y
+	}
 	placeConv(op, x, w, b)
 	if w.Dim() != 3 || x.Dim() != 2 && x.Dim() != 3 {
 		Fail(op, "input %v and weight %v: [N, C, L] or [C, L] and [F, C/groups, K] are needed", x.Shape(), w.Shape())
@@ -134,6 +140,9 @@ type ConvTranspose2dOptions struct {
 // OH = (H-1)·Stride - 2·Padding + Dilation·(KH-1) + OutputPadding + 1.
 func ConvTranspose2d(x, w, b *Tensor, o ConvTranspose2dOptions) *Tensor {
 	const op = "conv_transpose2d"
+	if y := lower(op, func(in []*Tensor) *Tensor { return ConvTranspose2d(in[0], in[1], in[2], o) }, x, w, b); y != nil {
+		return y
+	}
 	p := Conv2dOptions{Stride: o.Stride, Padding: o.Padding, Dilation: o.Dilation, Groups: o.Groups}.params(op)
 	placeConv(op, x, w, b)
 	if w.Dim() != 4 || x.Dim() != 3 && x.Dim() != 4 {

@@ -29,6 +29,9 @@ func crossEntropyFused(op string, logits, target *Tensor, axis int, o CrossEntro
 	default:
 		loss = loss.Sum()
 	}
+	if logits.scope.casting() != nil {
+		return loss
+	}
 	return loss.To(logits.DType())
 }
 

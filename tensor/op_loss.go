@@ -56,7 +56,7 @@ func CrossEntropy(logits, target *Tensor, o CrossEntropyOptions) *Tensor {
 	return composed(func(in []*Tensor) *Tensor {
 		logits, target, weight := in[0], in[1], in[2]
 		if target.DType().IsFloat() && sameShape(target.Shape(), logits.Shape()) {
-			return softTargets(op, logits.LogSoftmax(axis), target, weight, axis, o)
+			return softTargets(op, logits.LogSoftmax(axis), target.wide(), weight, axis, o)
 		}
 		if loss := crossEntropyFused(op, logits, target, axis, o); loss != nil {
 			return loss
@@ -73,7 +73,7 @@ func NLLLoss(logp, target *Tensor, o NLLLossOptions) *Tensor {
 	logp.wantFloat(op)
 	return composed(func(in []*Tensor) *Tensor {
 		o.Weight = in[2]
-		return nllLoss(op, in[0], in[1], classAxis(op, logp), o, 0)
+		return nllLoss(op, in[0].wide(), in[1], classAxis(op, logp), o, 0)
 	}, logp, target, o.Weight)
 }
 
@@ -211,12 +211,12 @@ func softTargets(op string, logp, target, weight *Tensor, axis int, o CrossEntro
 
 // MSELoss is (x - target)², reduced.
 func MSELoss(x, target *Tensor, r Reduction) *Tensor {
-	return composed(func(in []*Tensor) *Tensor { return in[0].Sub(in[1]).Square().reduced(r) }, x, target)
+	return composed(func(in []*Tensor) *Tensor { return in[0].wide().Sub(in[1].wide()).Square().reduced(r) }, x, target)
 }
 
 // L1Loss is |x - target|, reduced.
 func L1Loss(x, target *Tensor, r Reduction) *Tensor {
-	return composed(func(in []*Tensor) *Tensor { return in[0].Sub(in[1]).Abs().reduced(r) }, x, target)
+	return composed(func(in []*Tensor) *Tensor { return in[0].wide().Sub(in[1].wide()).Abs().reduced(r) }, x, target)
 }
 
 // SmoothL1Loss is d²/(2·beta) where d = |x - target| is less than beta, and
@@ -244,7 +244,7 @@ func HuberLoss(x, target *Tensor, delta float64, r Reduction) *Tensor {
 func huber(x, target *Tensor, bound, scale float64, r Reduction) *Tensor {
 	return composed(func(in []*Tensor) *Tensor {
 		// With c = d cut to the bound it is c·(d - c/2), on both sides of it.
-		d := in[0].Sub(in[1])
+		d := in[0].wide().Sub(in[1].wide())
 		c := d.Clamp(-bound, bound)
 		return c.Mul(d.Sub(c.MulScalar(0.5))).MulScalar(scale).reduced(r)
 	}, x, target)
@@ -264,7 +264,7 @@ func BCEWithLogits(x, target *Tensor, o BCEOptions) *Tensor {
 	x.wantFloat(op)
 	sameTarget(op, x, target)
 	return composed(func(in []*Tensor) *Tensor {
-		x, target, weight, positive := in[0], in[1], in[2], in[3]
+		x, target, weight, positive := in[0].wide(), in[1].wide(), in[2], in[3]
 		logp := x.LogSigmoid()
 		if positive != nil {
 			logp = logp.Mul(target.Mul(positive.SubScalar(1)).AddScalar(1))
@@ -280,6 +280,13 @@ func BCELoss(x, target *Tensor, o BCEOptions) *Tensor {
 	const op = "binary_cross_entropy"
 	x.wantFloat(op)
 	sameTarget(op, x, target)
+	if a, b := x.wide(), target.wide(); a != x || b != target {
+		y := BCELoss(a, b, o)
+		if y.node == nil {
+			freeCasts(x, a, target, b)
+		}
+		return y
+	}
 	loss := compose(place2(op, x, target), func(in []*Tensor) *Tensor {
 		yes, no := in[0].Log().ClampMin(-100), in[0].Neg().Log1p().ClampMin(-100)
 		return in[1].SubScalar(1).Mul(no).Sub(in[1].Mul(yes))
@@ -341,7 +348,7 @@ type KLDivOptions struct {
 // KLDiv is target·(log(target) - logp), of logarithms logp and probabilities target.
 func KLDiv(logp, target *Tensor, o KLDivOptions) *Tensor {
 	return composed(func(in []*Tensor) *Tensor {
-		logp, target := in[0], in[1]
+		logp, target := in[0].wide(), in[1].wide()
 		var loss *Tensor
 		if o.LogTarget {
 			loss = target.Exp().Mul(target.Sub(logp))

@@ -12,6 +12,9 @@ import (
 func (t *Tensor) MatMul(y *Tensor) *Tensor {
 	const op = "matmul"
 	place2(op, t, y)
+	if z := lower(op, func(in []*Tensor) *Tensor { return in[0].MatMul(in[1]) }, t, y); z != nil {
+		return z
+	}
 	x, y := promote(op, t, y)
 	xs, ys := x.Shape(), y.Shape()
 	if len(xs) == 0 || len(ys) == 0 {
@@ -79,6 +82,9 @@ func matmulGradRight(g, x, y *Tensor) *Tensor {
 // one kernel.
 func Linear(x, w, b *Tensor) *Tensor {
 	const op = "linear"
+	if y := lower(op, func(in []*Tensor) *Tensor { return Linear(in[0], in[1], in[2]) }, x, w, b); y != nil {
+		return y
+	}
 	in := []*Tensor{x, w}
 	if b != nil {
 		in = append(in, b)

@@ -64,10 +64,19 @@ func reduce(op string, code backend.ReduceOp, t *Tensor, dt DType, kept []int) *
 
 // Sum adds up all elements, or those along the given axes, which it drops.
 // Integers and bool are summed as int64.
-func (t *Tensor) Sum(axes ...int) *Tensor { return t.sum(axes, false) }
+func (t *Tensor) Sum(axes ...int) *Tensor { return t.total(axes, false) }
 
 // SumKeep is Sum that leaves the axes with size 1.
-func (t *Tensor) SumKeep(axes ...int) *Tensor { return t.sum(axes, true) }
+func (t *Tensor) SumKeep(axes ...int) *Tensor { return t.total(axes, true) }
+
+func (t *Tensor) total(axes []int, keep bool) *Tensor {
+	t.use("sum")
+	if c := t.wide(); c != t {
+		defer free(c)
+		return c.sum(axes, keep)
+	}
+	return t.sum(axes, keep)
+}
 
 func (t *Tensor) sum(ax []int, keep bool) *Tensor {
 	const op = "sum"
@@ -186,6 +195,11 @@ func (t *Tensor) Prod(axis ...int) *Tensor {
 
 func (t *Tensor) prod(axis []int, keep bool) *Tensor {
 	const op = "prod"
+	t.use(op)
+	if c := t.wide(); c != t {
+		defer free(c)
+		return c.prod(axis, keep)
+	}
 	r := Reduce{axis, keep}
 	axes, kept := r.resolve(op, t)
 	y := reduce(op, backend.Prod, t, t.DType(), kept)
@@ -361,6 +375,10 @@ func (t *Tensor) logSumExp(ax []int, keep bool) *Tensor {
 func (t *Tensor) Norm(p float64, r Reduce) *Tensor {
 	const op = "norm"
 	t.wantFloat(op)
+	if c := t.wide(); c != t {
+		defer free(c)
+		return c.Norm(p, r)
+	}
 	axes, _ := r.resolve(op, t)
 	var y *Tensor
 	switch {

@@ -34,6 +34,10 @@ func (t *Tensor) CumSum(axis int) *Tensor {
 	const op = "cumsum"
 	t.use(op)
 	axis = t.axis(op, axis)
+	if c := t.wide(); c != t {
+		defer free(c)
+		return c.CumSum(axis)
+	}
 	if !t.DType().IsFloat() && t.DType() != Int64 {
 		c := t.To(Int64)
 		defer free(c)
@@ -68,6 +72,10 @@ func (t *Tensor) CumProd(axis int) *Tensor {
 	const op = "cumprod"
 	t.use(op)
 	axis = t.axis(op, axis)
+	if c := t.wide(); c != t {
+		defer free(c)
+		return c.CumProd(axis)
+	}
 	if !t.DType().IsFloat() && t.DType() != Int64 {
 		c := t.To(Int64)
 		defer free(c)

@@ -25,6 +25,10 @@ func (t *Tensor) LogSoftmax(axis int) *Tensor {
 func (t *Tensor) softmax(op string, code backend.SoftmaxOp, axis int, composed func(x *Tensor, axis int) *Tensor) *Tensor {
 	t.wantFloat(op)
 	axis = t.axis(op, axis)
+	if c := t.wide(); c != t {
+		defer free(c)
+		return c.softmax(op, code, axis, composed)
+	}
 	if t.Dim() == 0 {
 		return t.Reshape(1).softmax(op, code, 0, composed).Reshape()
 	}

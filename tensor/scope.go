@@ -37,6 +37,7 @@ type Scope struct {
 	swept    bool     // the engine forgets what is gone itself
 	replay   bool     // a checkpoint computes again what it has computed before
 	slots    *Slots   // of a step that is captured
+	autocast *autocast
 }
 
 // ScopeOptions are a scope's modes. The zero value is that of inference with

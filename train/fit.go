@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -84,6 +85,13 @@ func Fit[B data.Sized](ctx context.Context, loader *data.Loader[B], opt optim.Op
 	}
 	if o.Capture && o.Accumulate > 1 {
 		tensor.Fail("fit", "Capture with Accumulate %d", o.Accumulate)
+	}
+	if amp, ok := opt.(*AMP); ok {
+		plain := fn
+		fn = func(b B) (*tensor.Tensor, Metrics) {
+			amp.Use(tensor.CommonScope(tensors(reflect.ValueOf(&b).Elem())...))
+			return plain(b)
+		}
 	}
 	f := &fit[B]{FitOptions: o, loader: loader, opt: opt, fn: fn, history: h,
 		meter: &meter{window: o.LogEvery}, progress: newProgress(o.Progress)}

@@ -10,6 +10,9 @@ import (
 // SumSquares adds up the squares of all elements of xs, in float64. Each piece has
 // a sum of its own, so that the result does not depend on the threads.
 func (d *Device) SumSquares(out backend.Array, xs []backend.Array) error {
+	if g := d.capturing(); g != nil {
+		return g.sumSquares(out, xs)
+	}
 	for i := range xs {
 		if t := xs[i].DType; !t.IsFloat() {
 			return unsupported("SumSquares", t)
