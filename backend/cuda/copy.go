@@ -12,6 +12,7 @@ var sized = [...]backend.DType{1: backend.Uint8, 2: backend.Int16, 4: backend.In
 
 // Copy writes x to out, or adds it.
 func (d *Device) Copy(out, x backend.Array, accumulate bool) error {
+	note(d, "Copy", noOp, out, accumulate)
 	var l layout
 	if err := l.start(&out); err != nil || l.size == 0 {
 		return err

@@ -138,6 +138,7 @@ func (d *Device) Unary(op backend.UnaryOp, out, x backend.Array, p backend.Param
 	if !kind.has(x.DType) {
 		return unsupported(op, x.DType)
 	}
+	note(d, "Unary", op, out, p)
 	var l layout
 	if err := l.start(&out); err != nil || l.size == 0 {
 		return err
@@ -173,6 +174,7 @@ func (d *Device) Binary(op backend.BinaryOp, out, x, y backend.Array, p backend.
 	if !kind.has(dtype) {
 		return unsupported(op, dtype)
 	}
+	note(d, "Binary", op, out, p)
 	var l layout
 	if err := l.start(&out); err != nil || l.size == 0 {
 		return err
@@ -199,6 +201,7 @@ func (d *Device) Ternary(op backend.TernaryOp, out, x, y, z backend.Array, p bac
 	if !ops().ternary[op].has(out.DType) {
 		return unsupported(op, out.DType)
 	}
+	note(d, "Ternary", op, out, p)
 	var l layout
 	if err := l.start(&out); err != nil || l.size == 0 {
 		return err

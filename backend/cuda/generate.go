@@ -12,6 +12,7 @@ func (d *Device) Generate(op backend.GenerateOp, out backend.Array, p backend.Pa
 	if !kind.has(out.DType) {
 		return unsupported(op, out.DType)
 	}
+	note(d, "Generate", op, out, p)
 	var l layout
 	if err := l.start(&out); err != nil || l.size == 0 {
 		return err
