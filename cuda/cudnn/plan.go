@@ -11,7 +11,10 @@ import (
 	"github.com/descent-ml/descent/cuda/internal/dl"
 )
 
-// Search says which plans of a graph will do. The zero Search takes all.
+// Search says which plans of a graph will do. The zero Search takes all: with float32 tensors that means engines that round
+// their inputs to TF32, whose only note on recent GPUs is NoteTensorCore. To have float32 as it is, exclude that,
+// NoteDownConvertInputs, NoteReducedPrecisionReduction, NoteWinograd and its tiles, and NoteFFT; for the same result in every
+// run, NoteNondeterministic.
 type Search struct {
 	Modes           []HeurMode      // ways to rank engines, in order; nil: HeurA, then HeurFallback
 	Exclude         []NumericalNote // engines with one of these are passed over: NoteNondeterministic, NoteDownConvertInputs
