@@ -18,8 +18,7 @@ import (
 type compiler struct {
 	nvrtc   *nvrtc.Compiler
 	options []string
-	dir     string   // "" keeps nothing
-	base    [32]byte // hash of all that the images have in common
+	dir     string // "" keeps nothing
 }
 
 func newCompiler(arch int, dir string) (*compiler, error) {
@@ -39,13 +38,6 @@ func newCompiler(arch int, dir string) (*compiler, error) {
 			}
 		}
 	}
-	h := sha256.New()
-	major, minor := nv.Version()
-	fmt.Fprintf(h, "%d.%d %q\n", major, minor, c.options)
-	for _, name := range slices.Sorted(maps.Keys(headers())) {
-		fmt.Fprintf(h, "%q %q\n", name, headers()[name])
-	}
-	h.Sum(c.base[:0])
 	return c, nil
 }
 
@@ -67,19 +59,31 @@ func architecture(nv *nvrtc.Compiler, arch int) (string, error) {
 	return fmt.Sprintf("compute_%d", slices.Max(older)), nil
 }
 
+// path is the file for what is made of a source and the files that it includes. Its
+// name is the hash of all that decides the content.
+func (c *compiler) path(source string, included map[string]string) string {
+	h := sha256.New()
+	major, minor := c.nvrtc.Version()
+	fmt.Fprintf(h, "%d.%d %q %q", major, minor, c.options, source)
+	for _, name := range slices.Sorted(maps.Keys(included)) {
+		fmt.Fprintf(h, " %q %q", name, included[name])
+	}
+	return filepath.Join(c.dir, fmt.Sprintf("%x", h.Sum(nil)))
+}
+
 // image is the machine code of k, from the folder if it is there and lookup is set.
 func (c *compiler) image(k spec, size uintptr, lookup bool) (image []byte, cached bool, err error) {
-	source := k.source(size)
+	source, included := k.source(size), sources(k.file)
 	path := ""
 	if c.dir != "" {
-		path = filepath.Join(c.dir, fmt.Sprintf("%x", sha256.Sum256(append(c.base[:], source...))))
+		path = c.path(source, included)
 		if lookup {
 			if image := readImage(path); image != nil {
 				return image, true, nil
 			}
 		}
 	}
-	image, _, err = c.nvrtc.Compile(source, k.String(), headers(), c.options)
+	image, _, err = c.nvrtc.Compile(source, k.String(), included, c.options)
 	if err != nil {
 		return nil, false, err
 	}

@@ -35,6 +35,27 @@ var headers = sync.OnceValue(func() map[string]string {
 	return files
 })
 
+// sources are the files that file is made of, by name: itself and what it includes.
+func sources(file string) map[string]string {
+	all := map[string]string{}
+	var add func(string)
+	add = func(name string) {
+		text, known := headers()[name]
+		if _, done := all[name]; done || !known {
+			return
+		}
+		all[name] = text
+		for line := range strings.Lines(text) {
+			if included, ok := strings.CutPrefix(line, "#include \""); ok {
+				name, _, _ := strings.Cut(included, "\"")
+				add(name)
+			}
+		}
+	}
+	add(file)
+	return all
+}
+
 // cNames are the dtypes in .cu files.
 var cNames = [backend.NumDTypes]string{
 	backend.Float32:  "f32",
