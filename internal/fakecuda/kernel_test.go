@@ -3,6 +3,7 @@
 package fakecuda_test
 
 import (
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -134,16 +135,31 @@ extern "C" __global__ void run(int *out) {
 	out[threadIdx.x] = a[(threadIdx.x + 128) % 256];
 }`, "run")
 	out := r.alloc(256 * 4)
-	r.must(run(r, f, 1, 256, 0, out))
-	for i, v := range download[int32](r, out, 256) {
-		if v != int32((i+128)%256) {
-			if v != -1 {
-				t.Fatalf("out[%d] = %d: neither what was written nor the pattern of fresh shared memory", i, v)
+	results := func(seed int64) []int32 {
+		fakecuda.Seed(seed)
+		r.must(run(r, f, 1, 256, 0, out))
+		return download[int32](r, out, 256)
+	}
+	for seed := range int64(10) {
+		got, wrong := results(seed), 0
+		for i, v := range got {
+			if v != int32((i+128)%256) {
+				wrong++
+				if v != -1 {
+					t.Fatalf("out[%d] = %d: neither what was written nor the pattern of fresh shared memory", i, v)
+				}
 			}
-			return
+		}
+		if wrong == 0 {
+			t.Errorf("seed %d: every thread found what another one wrote without a barrier between them", seed)
+		}
+		if !slices.Equal(got, results(seed)) {
+			t.Errorf("seed %d: the order of the threads differs from run to run", seed)
 		}
 	}
-	t.Error("every thread found what another one wrote without a barrier between them")
+	if slices.Equal(results(1), results(2)) {
+		t.Error("two seeds give the same order of threads")
+	}
 }
 
 func TestFreshMemoryIsNotZero(t *testing.T) {

@@ -78,7 +78,8 @@ bool is(const T* p, uint64_t magic) {
     return p && p->magic == magic;
 }
 
-Status refuse(const char* call, Status s, const char* why) { return Status(fakecuda_error(s, "%s: %s", call, why)); }
+// refuse says why on stderr, unless it is an answer rather than misuse.
+Status refuse(const char* call, Status s, const char* why) { return s == notSupported ? s : Status(fakecuda_error(s, "%s: %s", call, why)); }
 
 template <class T>
 Status destroy(T* p, uint64_t magic, const char* call) {
@@ -524,7 +525,7 @@ Status cublasLtMatmul(Handle* h, Desc* desc, const void* alpha, const void* A, L
         int64_t n = ((e & bgradB ? p.n : p.m) + (p.d.count - 1) * desc->biasStride) * fake::size_of(p.biasType);
         if (!fake::valid(desc->biasPointer, n)) return refuse(call, executionFailed, "the bias is not in one live block");
         if (reinterpret_cast<uintptr_t>(desc->biasPointer) % (e & bias ? algorithm->biasAlignment : fake::size_of(p.biasType)))
-            return refuse(call, notSupported, "the bias is less aligned than the one the algorithm was chosen for");
+            return Status(fakecuda_error(notSupported, "%s: the bias is less aligned than the one the algorithm was chosen for", call));
     }
     if (e & aux) {
         int64_t n = ((p.n - 1) * desc->auxLD + p.m) + (p.d.count - 1) * desc->auxStride;

@@ -232,6 +232,7 @@ int64_t live_modules();
 // ---- kernels (shim.cpp)
 
 struct fakecuda_kernel;
+void seed_kernels();  // from the settings
 // run_kernel runs all blocks of a launch and returns 0, or a CUresult after a message on stderr.
 int run_kernel(const char* name, const fakecuda_kernel* kernel, const void* args, const unsigned grid[3],
                const unsigned block[3], unsigned dynamic);

@@ -271,6 +271,12 @@ void on_signal(int signal, siginfo_t* info, void* context) {
 	}
 }
 
+}  // namespace
+
+void seed_kernels() { S.random = settings.seed * 0x9e3779b97f4a7c15ull | 1; }
+
+namespace {
+
 void prepare() {
 	static bool prepared;
 	if (prepared) return;
@@ -284,7 +290,7 @@ void prepare() {
 	if (p == MAP_FAILED) abort();
 	S.dynamic_end = p + dynamic_bytes;
 	mprotect(S.dynamic_end, page, PROT_NONE);
-	S.random = settings.seed * 0x9e3779b97f4a7c15ull | 1;
+	seed_kernels();
 }
 
 bool intact(const char* p, size_t n) {

@@ -168,7 +168,7 @@ int fakecuda_configure(const char* name, int64_t value) {
 	else if (n == "memory") settings.memory = value;
 	else if (n == "major") settings.major = value;
 	else if (n == "minor") settings.minor = value;
-	else if (n == "seed") settings.seed = value;
+	else if (n == "seed") settings.seed = value, seed_kernels();
 	else return fakecuda_error(INVALID_VALUE, "no setting %s", name);
 	return OK;
 }
