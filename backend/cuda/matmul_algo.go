@@ -162,6 +162,10 @@ func (d *Device) algorithm(p *product) (*algorithm, error) {
 			return a, a.err
 		}
 	}
+	return d.newAlgorithm(*p) // a copy, so that p stays on the stack
+}
+
+func (d *Device) newAlgorithm(p product) (*algorithm, error) {
 	d.matmulMu.Lock()
 	defer d.matmulMu.Unlock()
 	if err := d.openCuBLAS(); err != nil {
@@ -172,7 +176,7 @@ func (d *Device) algorithm(p *product) (*algorithm, error) {
 		return (*table)[p.key], (*table)[p.key].err
 	}
 	a := &algorithm{}
-	if err := d.bound(func() error { return d.choose(a, p) }); err != nil {
+	if err := d.bound(func() error { return d.choose(a, &p) }); err != nil {
 		a.destroy()
 		if !errors.Is(err, cublaslt.ErrNotSupported) || !p.key.bias && !p.key.relu {
 			return nil, d.failed("MatMul", fmt.Errorf("%+v: %w", p.key, err))
