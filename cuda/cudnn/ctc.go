@@ -87,13 +87,13 @@ type CTCPass struct {
 // WorkspaceSize returns how many bytes Loss needs.
 func (c CTC) WorkspaceSize(h Handle, p *CTCPass) (uint64, error) {
 	var n uint64
-	err := c.lib.do(&c.lib.ctc.workspace, dl.Int(h.p), dl.Int(p.Algo), dl.Int(c.p), dl.Int(p.Probs.p), dl.Int(p.Gradients.p), dl.Ptr(&n))
+	err := c.lib.do(&c.lib.ctc.workspace, h.arg(), dl.Int(p.Algo), dl.Int(c.p), dl.Int(p.Probs.p), dl.Int(p.Gradients.p), dl.Ptr(&n))
 	return n, err
 }
 
 // Loss computes costs and gradients. The lengths are read on the device, so that it can be captured in a graph.
 func (c CTC) Loss(h Handle, p *CTCPass) error {
-	return c.lib.do(&c.lib.ctc.loss, dl.Int(h.p), dl.Int(p.Algo), dl.Int(c.p), dl.Int(p.Probs.p), dl.Int(p.ProbsData),
+	return c.lib.do(&c.lib.ctc.loss, h.arg(), dl.Int(p.Algo), dl.Int(c.p), dl.Int(p.Probs.p), dl.Int(p.ProbsData),
 		dl.Int(p.Labels), dl.Int(p.LabelLengths), dl.Int(p.InputLengths), dl.Int(p.Costs),
 		dl.Int(p.Gradients.p), dl.Int(p.GradientsData), dl.Int(p.WorkspaceSize), dl.Int(p.Workspace))
 }

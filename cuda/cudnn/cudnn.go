@@ -118,12 +118,20 @@ func (l *Library) NewHandle() (Handle, error) {
 	return h, err
 }
 
+// arg is what C gets. cuDNN would crash without a handle, so that is a panic.
+func (h Handle) arg() dl.Arg {
+	if h.p == 0 {
+		panic("cudnn: a call with the zero Handle")
+	}
+	return dl.Int(h.p)
+}
+
 // SetStream makes later executions with this handle run on a stream (a CUstream).
 func (h Handle) SetStream(stream uintptr) error {
-	return h.lib.do(&h.lib.api.setStream, dl.Int(h.p), dl.Int(stream))
+	return h.lib.do(&h.lib.api.setStream, h.arg(), dl.Int(stream))
 }
 
 // Destroy waits for the device and frees the handle.
 func (h Handle) Destroy() error {
-	return h.lib.do(&h.lib.api.destroy, dl.Int(h.p))
+	return h.lib.do(&h.lib.api.destroy, h.arg())
 }

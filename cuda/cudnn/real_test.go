@@ -456,3 +456,17 @@ func TestWrongGraphsFailWithTheReason(t *testing.T) {
 		g.Destroy()
 	}
 }
+
+// What an execution costs on the host beside cuDNN's own work.
+func BenchmarkPackOfTheRealLibrary(b *testing.B) {
+	l := realLibrary(b)
+	uids, addresses := []int64{1, 2, 3}, []uint64{256, 512, 1024}
+	b.ReportAllocs()
+	for b.Loop() {
+		pack, err := l.NewPack(uids, addresses, 4096)
+		if err != nil {
+			b.Fatal(err)
+		}
+		pack.Destroy()
+	}
+}

@@ -173,7 +173,7 @@ type Dropout struct {
 // DropoutStateSize returns how many bytes of device memory the states of a [Dropout] take.
 func (h Handle) DropoutStateSize() (uint64, error) {
 	var n uint64
-	err := h.lib.do(&h.lib.rnn.dropoutStateSize, dl.Int(h.p), dl.Ptr(&n))
+	err := h.lib.do(&h.lib.rnn.dropoutStateSize, h.arg(), dl.Ptr(&n))
 	return n, err
 }
 
@@ -184,7 +184,7 @@ func (h Handle) NewDropout(p float32, states, size, seed uint64) (Dropout, error
 	if err := h.lib.do(&h.lib.rnn.createDropout, dl.Ptr(&d.p)); err != nil {
 		return Dropout{}, err
 	}
-	err := h.lib.doFloat(&h.lib.rnn.setDropout, []dl.Float{dl.Float32(p)}, dl.Int(d.p), dl.Int(h.p), dl.Int(states), dl.Int(size), dl.Int(seed))
+	err := h.lib.doFloat(&h.lib.rnn.setDropout, []dl.Float{dl.Float32(p)}, dl.Int(d.p), h.arg(), dl.Int(states), dl.Int(size), dl.Int(seed))
 	if err != nil {
 		d.Destroy()
 		return Dropout{}, err
@@ -262,14 +262,14 @@ func (r RNN) Destroy() {
 // WeightSize returns how many bytes all weights and biases take.
 func (r RNN) WeightSize(h Handle) (uint64, error) {
 	var n uint64
-	err := r.lib.do(&r.lib.rnn.weightSpace, dl.Int(h.p), dl.Int(r.p), dl.Ptr(&n))
+	err := r.lib.do(&r.lib.rnn.weightSpace, h.arg(), dl.Int(r.p), dl.Ptr(&n))
 	return n, err
 }
 
 // SpaceSizes returns how many bytes of workspace a pass takes, and of reserve, which the forward pass in training fills for
 // the backward ones.
 func (r RNN) SpaceSizes(h Handle, mode ForwardMode, x RNNData) (workspace, reserve uint64, err error) {
-	err = r.lib.do(&r.lib.rnn.tempSpace, dl.Int(h.p), dl.Int(r.p), dl.Int(mode), dl.Int(x.p), dl.Ptr(&workspace), dl.Ptr(&reserve))
+	err = r.lib.do(&r.lib.rnn.tempSpace, h.arg(), dl.Int(r.p), dl.Int(mode), dl.Int(x.p), dl.Ptr(&workspace), dl.Ptr(&reserve))
 	return workspace, reserve, err
 }
 
@@ -292,7 +292,7 @@ func (r RNN) WeightParams(h Handle, pseudoLayer, linear int, weights, size uint6
 		}
 		defer desc[i].Destroy()
 	}
-	err = r.lib.do(&r.lib.rnn.weightParams, dl.Int(h.p), dl.Int(r.p), dl.Int(pseudoLayer), dl.Int(size), dl.Int(weights), dl.Int(linear),
+	err = r.lib.do(&r.lib.rnn.weightParams, h.arg(), dl.Int(r.p), dl.Int(pseudoLayer), dl.Int(size), dl.Int(weights), dl.Int(linear),
 		dl.Int(desc[0].p), dl.Ptr(&matrix.Address), dl.Int(desc[1].p), dl.Ptr(&bias.Address))
 	for i, w := range []*WeightParam{&matrix, &bias} {
 		if err == nil && w.Address != 0 {
@@ -352,7 +352,7 @@ type RNNPass struct {
 
 // Forward reads XData, HX, CX and Weights, writes YData, HY and CY, and in training Reserve.
 func (r RNN) Forward(h Handle, mode ForwardMode, p *RNNPass) error {
-	return r.lib.do(&r.lib.rnn.forward, dl.Int(h.p), dl.Int(r.p), dl.Int(mode), dl.Int(p.Lengths),
+	return r.lib.do(&r.lib.rnn.forward, h.arg(), dl.Int(r.p), dl.Int(mode), dl.Int(p.Lengths),
 		dl.Int(p.X.p), dl.Int(p.XData), dl.Int(p.Y.p), dl.Int(p.YData),
 		dl.Int(p.H.p), dl.Int(p.HX), dl.Int(p.HY), dl.Int(p.C.p), dl.Int(p.CX), dl.Int(p.CY),
 		dl.Int(p.WeightSize), dl.Int(p.Weights), dl.Int(p.WorkspaceSize), dl.Int(p.Workspace), dl.Int(p.ReserveSize), dl.Int(p.Reserve))
@@ -360,7 +360,7 @@ func (r RNN) Forward(h Handle, mode ForwardMode, p *RNNPass) error {
 
 // BackwardData reads YData, DY, HX, DHY, CX, DCY, Weights and Reserve, and writes DX, DHX, DCX and Reserve.
 func (r RNN) BackwardData(h Handle, p *RNNPass) error {
-	return r.lib.do(&r.lib.rnn.backwardData, dl.Int(h.p), dl.Int(r.p), dl.Int(p.Lengths),
+	return r.lib.do(&r.lib.rnn.backwardData, h.arg(), dl.Int(r.p), dl.Int(p.Lengths),
 		dl.Int(p.Y.p), dl.Int(p.YData), dl.Int(p.DY), dl.Int(p.X.p), dl.Int(p.DX),
 		dl.Int(p.H.p), dl.Int(p.HX), dl.Int(p.DHY), dl.Int(p.DHX), dl.Int(p.C.p), dl.Int(p.CX), dl.Int(p.DCY), dl.Int(p.DCX),
 		dl.Int(p.WeightSize), dl.Int(p.Weights), dl.Int(p.WorkspaceSize), dl.Int(p.Workspace), dl.Int(p.ReserveSize), dl.Int(p.Reserve))
@@ -368,7 +368,7 @@ func (r RNN) BackwardData(h Handle, p *RNNPass) error {
 
 // BackwardWeights reads XData, HX, YData and Reserve, as BackwardData left it, and adds to DWeights.
 func (r RNN) BackwardWeights(h Handle, p *RNNPass) error {
-	return r.lib.do(&r.lib.rnn.backwardWeights, dl.Int(h.p), dl.Int(r.p), dl.Int(wgradAdd), dl.Int(p.Lengths),
+	return r.lib.do(&r.lib.rnn.backwardWeights, h.arg(), dl.Int(r.p), dl.Int(wgradAdd), dl.Int(p.Lengths),
 		dl.Int(p.X.p), dl.Int(p.XData), dl.Int(p.H.p), dl.Int(p.HX), dl.Int(p.Y.p), dl.Int(p.YData),
 		dl.Int(p.WeightSize), dl.Int(p.DWeights), dl.Int(p.WorkspaceSize), dl.Int(p.Workspace), dl.Int(p.ReserveSize), dl.Int(p.Reserve))
 }

@@ -222,6 +222,13 @@ func TestPlanThroughTheBindingIsAConvolution(t *testing.T) {
 	}
 	near(t, g.read(addresses[2], len(want)), want)
 	allocatesNothing(t, "Execute", convolve)
+
+	pack, err := l.NewPack(uids, addresses, workspace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pack.Destroy()
+	allocatesNothing(t, "ExecutePack", func() error { return plan.ExecutePack(h, pack) })
 }
 
 func TestOneRankReducesToItsOwnElements(t *testing.T) {
