@@ -11,15 +11,17 @@ import (
 	"github.com/descent-ml/descent/backend"
 	"github.com/descent-ml/descent/backend/cpu"
 	"github.com/descent-ml/descent/backend/null"
+	"github.com/descent-ml/descent/internal/gputest"
 	"github.com/descent-ml/descent/tensor"
 )
 
-// devices are those the table runs on. The CPU fills free and fresh memory with NaN.
-func devices() []backend.Device {
-	return []backend.Device{cpu.New(cpu.Options{Poison: poison})}
-}
+// TestOps runs the table on the CPU, which fills free and fresh memory with NaN.
+func TestOps(t *testing.T) { testOps(t, cpu.New(cpu.Options{Poison: poison})) }
 
-func TestOps(t *testing.T) {
+// TestOpsOnCUDA runs it on a GPU or the fake one.
+func TestOpsOnCUDA(t *testing.T) { testOps(t, gputest.Open(t)) }
+
+func testOps(t *testing.T, dev backend.Device) {
 	for _, topic := range slices.Sorted(maps.Keys(table)) {
 		t.Run(topic, func(t *testing.T) {
 			g := readGolden(t, topic)
@@ -27,12 +29,10 @@ func TestOps(t *testing.T) {
 				r := &table[topic][i]
 				t.Run(r.name, func(t *testing.T) {
 					torch := g.row(t, r)
-					for _, dev := range devices() {
-						r.checkPyTorch(t, dev, torch)
-						r.checkDifferences(t, dev)
-						r.checkLayouts(t, dev)
-						r.checkMemory(t, dev)
-					}
+					r.checkPyTorch(t, dev, torch)
+					r.checkDifferences(t, dev)
+					r.checkLayouts(t, dev)
+					r.checkMemory(t, dev)
 					r.checkNull(t, torch["float64"])
 				})
 			}
