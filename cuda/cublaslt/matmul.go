@@ -141,7 +141,7 @@ type Heuristic struct {
 	Workspace uint64   // workspaceSize: bytes that the product needs
 	State     Status   // state: Success, or the algorithm will not do
 	Waves     float32  // wavesCount: how full the device is; 1 is full
-	reserved  [4]int32 // reserved
+	_         [4]int32 // reserved
 }
 
 // Heuristics asks for up to n algorithms for a product, the best first. The error is ErrNotSupported if there is none.
