@@ -2,7 +2,10 @@
 
 package fakecuda
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 // Libraries skips the test: the fake is written for linux/amd64.
 func Libraries(t testing.TB) string {
@@ -22,3 +25,5 @@ func Seed(int64)                  {}
 func Fail(string, int, int)       {}
 func Reset()                      {}
 func Stats() Counts               { return Counts{} }
+
+func build() (string, error) { return "", errors.New("the fake CUDA libraries are for linux/amd64") }

@@ -1,0 +1,5 @@
+package fakecuda
+
+// Folder builds the fake libraries and returns the folder to put into
+// DESCENT_CUDA_PATH, for programs that are no tests.
+func Folder() (string, error) { return build() }
