@@ -6,6 +6,7 @@ package main
 import (
 	"bufio"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -14,20 +15,34 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/descent-ml/descent/backend"
 	"github.com/descent-ml/descent/backend/cpu"
+	_ "github.com/descent-ml/descent/backend/cuda"
 	"github.com/descent-ml/descent/tensor"
 )
 
 func main() {
-	if err := serve(os.Stdin, os.Stdout); err != nil {
+	device := flag.String("device", "cpu", "`device` that computes")
+	flag.Parse()
+	if err := run(*device); err != nil {
 		fmt.Fprintln(os.Stderr, "parity:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(in io.Reader, out io.Writer) error {
+func run(device string) error {
+	var dev backend.Device = cpu.New(cpu.Options{Poison: true})
+	if device != "cpu" {
+		var err error
+		if dev, err = backend.Open(device); err != nil {
+			return err
+		}
+	}
+	return serve(dev, os.Stdin, os.Stdout)
+}
+
+func serve(dev backend.Device, in io.Reader, out io.Writer) error {
 	r, w := bufio.NewReaderSize(in, 1<<20), bufio.NewWriterSize(out, 1<<20)
-	dev := cpu.New(cpu.Options{Poison: true})
 	ops := map[string]operator{}
 	var names []string
 	for _, o := range table() {
