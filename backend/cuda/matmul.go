@@ -125,7 +125,7 @@ type batchAxis struct{ size, out, x, y int }
 // merge to few enough, operands are copied.
 const maxLaunches = 8
 
-// most a kernel's grid has in the axis of the batch
+// maxBatch bounds the matrices of one call: a kernel's grid has no more in that axis.
 const maxBatch = 65535
 
 // batchOf merges the leading axes where all three walk them as one, and puts the
