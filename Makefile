@@ -1,6 +1,7 @@
 # make test     all checks; installs what they need (a Python environment with PyTorch in the user's cache folder)
 # make parity   operators against PyTorch's OpInfo samples, SEED=n for other samples, OPS=regex for some operators
 # make bench    times against PyTorch, printed as ratios
+# make count    what a training step asks of a GPU, counted on the fake driver
 # make accuracy  three epochs of examples/mnist from three seeds
 # make golden   PyTorch's answers to internal/optest, again
 # make fuzz     every fuzz target for FUZZTIME
@@ -10,7 +11,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: test check go-test parity parity-selftest bench accuracy golden fuzz cross
+.PHONY: test check go-test parity parity-selftest bench count accuracy golden fuzz cross
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
@@ -46,6 +47,10 @@ parity-selftest:
 
 bench:
 	python=$$(scripts/venv) && DESCENT_PYTHON=$$python go run ./internal/bench -out BENCH.md
+
+count:
+	scripts/need g++ g++
+	python=$$(scripts/venv) && DESCENT_PYTHON=$$python go run ./internal/count -out GPU.md
 
 accuracy:
 	go run ./internal/bench -accuracy -out BENCH.md

@@ -25,6 +25,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/descent-ml/descent/internal/section"
 )
 
 //go:embed peer.py
@@ -111,13 +113,13 @@ func main() {
 	flag.Parse()
 	var table strings.Builder
 	w := io.MultiWriter(os.Stdout, &table)
-	section, run := "speed", func() (bool, error) { return speeds(w, *rounds, *window, *only) }
+	name, run := "speed", func() (bool, error) { return speeds(w, *rounds, *window, *only) }
 	if *accuracy {
-		section, run = "accuracy", func() (bool, error) { return accuracies(w, *logs) }
+		name, run = "accuracy", func() (bool, error) { return accuracies(w, *logs) }
 	}
 	ok, err := run()
 	if err == nil && *out != "" {
-		err = replaceSection(*out, section, table.String())
+		err = section.Replace(*out, name, table.String())
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -125,21 +127,6 @@ func main() {
 	if !ok {
 		log.Fatal("a limit is missed")
 	}
-}
-
-// replaceSection puts text between the marks of a section of a file.
-func replaceSection(path, section, text string) error {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	start, end := "<!-- "+section+" -->\n", "<!-- end of "+section+" -->"
-	before, rest, ok := strings.Cut(string(raw), start)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		return fmt.Errorf("%s has no section %s", path, section)
-	}
-	return os.WriteFile(path, []byte(before+start+text+end+after), 0o644)
 }
 
 // speeds writes the table of times; ok is false if a ratio is over its limit.
