@@ -195,13 +195,13 @@ func (s *scattering) serial(units int) bool {
 // sumBytes is sizeof(Partial) of ScatterAdd.
 func (s *scattering) sumBytes() int { return partialSize(backend.Sum, s.dtype) }
 
-// lanes is LANES of scatter.cu.
+// lanes is how many columns make a vector.
 func (s *scattering) lanes() int {
 	size := s.dtype.Size()
-	if sum := s.sumBytes(); s.op == backend.ScatterAdd && sum > 2*size {
-		return 32 / sum
+	if s.op == backend.ScatterAssign {
+		return lanes(size, size)
 	}
-	return 16 / size
+	return lanes(size, s.sumBytes())
 }
 
 // vectors reports whether columns may be taken n at a time.

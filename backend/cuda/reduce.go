@@ -66,18 +66,14 @@ func partialSize(op backend.ReduceOp, x backend.DType) int {
 		return 16
 	case op == backend.All || op == backend.Any, x.IsFloat() && x != backend.Float64:
 		return 4
+	case op == backend.Max || op == backend.Min:
+		return x.Size()
 	}
 	return 8
 }
 
-// lanes is LANES of the kernels that keep a partial result of so many bytes for each
-// element of a vector.
-func lanes(element, partial int) int {
-	if partial > 4*element {
-		return 64 / partial
-	}
-	return 16 / element
-}
+// lanes is LANES of fold.cuh, by the sizes of the two types.
+func lanes(element, partial int) int { return min(8, 16/element, 32/partial) }
 
 func init() { catalogue = append(catalogue, reduceSpecs) }
 

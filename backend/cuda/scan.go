@@ -85,10 +85,7 @@ func (d *Device) scan(k spec, picks bool, l *layout, a *scanArgs) error {
 	chunk := length
 	if length > short && (lines == 1 || magnitude(int(a.stride[0])) < magnitude(l.view[0].strides[0])) {
 		k.variant = scanRows
-		perThread := 4
-		if k.t.Size() < 4 {
-			perThread = 8
-		}
+		perThread := min(8, 16/k.t.Size())
 		threads = min(max(32, powerAbove(ceilDiv(length, perThread))), threads)
 		tile := threads * perThread
 		if lines <= blocks/2 && length > 8*tile {

@@ -3,6 +3,13 @@
 #pragma once
 #include "common.cuh"
 
+constexpr int smaller(int x, int y) { return x < y ? x : y; }
+
+// LANES is how many elements a thread takes at a time that keeps a partial result of
+// each: 16 bytes of elements, or 32 of results, and 8 at most, to stay in registers.
+template <class T, class Partial>
+constexpr int LANES = smaller(8, smaller(16 / sizeof(T), 32 / sizeof(Partial)));
+
 template <class T> DEVICE T infinity() {
     if constexpr (same<T, f64>) {
         return bits<f64>(0x7FF0000000000000ull);
@@ -16,14 +23,14 @@ template <class T> DEVICE T least() {
     if constexpr (is_float<T>) {
         return -infinity<T>();
     } else {
-        return T(u64(1) << 63);
+        return T(-1) > 0 ? T(0) : T(T(1) << (8 * sizeof(T) - 1));
     }
 }
 template <class T> DEVICE T most() {
     if constexpr (is_float<T>) {
         return infinity<T>();
     } else {
-        return T(~(u64(1) << 63));
+        return T(~least<T>());
     }
 }
 
@@ -46,14 +53,17 @@ template <class T> struct Prod : Sum<T> {
     static DEVICE Partial join(Partial x, Partial y) { return x * y; }
 };
 
+// Max and Min keep integers as they are.
 template <class T> struct Max : Sum<T> {
-    using Partial = Compute<T>;
+    using Partial = choose<same<T, boolean>, u8, Acc<T>>;
     static DEVICE Partial identity() { return least<Partial>(); }
+    static DEVICE Partial take(T x, i64) { return widen(x); }
     static DEVICE Partial join(Partial x, Partial y) { return Larger()(x, y); }
+    static DEVICE Partial finish(Partial x, i64) { return x; }
 };
 
-template <class T> struct Min : Sum<T> {
-    using Partial = Compute<T>;
+template <class T> struct Min : Max<T> {
+    using Partial = typename Max<T>::Partial;
     static DEVICE Partial identity() { return most<Partial>(); }
     static DEVICE Partial join(Partial x, Partial y) { return Smaller()(x, y); }
 };

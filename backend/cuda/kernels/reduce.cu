@@ -27,9 +27,7 @@ struct ReduceArgs {
 using Fold = OP<T>;
 using Partial = Fold::Partial;
 
-// LANES elements are loaded at a time: 16 bytes, unless their partial results would
-// take too many registers.
-constexpr int LANES = sizeof(Partial) > 4 * sizeof(T) ? 64 / sizeof(Partial) : 16 / sizeof(T);
+constexpr int WIDTH = LANES<T, Partial>;
 
 template <int N> struct Partials {
     Partial at[N];
@@ -37,10 +35,10 @@ template <int N> struct Partials {
 #pragma unroll
         for (int i = 0; i < N; i++) at[i] = Fold::identity();
     }
-    DEVICE void take(const T *x, i64 number) {
-        Vec<T, N> v = load<N>(x);
+    // take folds in elements that are numbered from number on, in steps.
+    DEVICE void take(const Vec<T, N> &v, i64 number, i64 step) {
 #pragma unroll
-        for (int i = 0; i < N; i++) at[i] = Fold::join(at[i], Fold::take(v[i], number + i));
+        for (int i = 0; i < N; i++) at[i] = Fold::join(at[i], Fold::take(v[i], number + i * step));
     }
     DEVICE Partial joined() const {
         Partial level[N];
@@ -55,12 +53,29 @@ template <int N> struct Partials {
     }
 };
 
-DEVICE void keep(const ReduceArgs &args, u32 result, i64 at, Partial x) {
+// each calls take(fetch(i), i) for i = first, first + step and so on below end; several
+// fetches are under way at a time.
+template <class Fetch, class Take> DEVICE void each(u32 first, u32 end, u32 step, Fetch fetch, Take take) {
+    constexpr u32 AHEAD = 4;
+    u32 i = first;
+    for (; i + (AHEAD - 1) * step < end; i += AHEAD * step) {
+        decltype(fetch(i)) v[AHEAD];
+#pragma unroll
+        for (u32 j = 0; j < AHEAD; j++) v[j] = fetch(i + j * step);
+#pragma unroll
+        for (u32 j = 0; j < AHEAD; j++) take(v[j], i + j * step);
+    }
+    for (; i < end; i += step) take(fetch(i), i);
+}
+
+DEVICE void keep(const ReduceArgs &args, u32 result, Partial x) {
     if (args.chunks > 1) {
         static_cast<Partial *>(args.partial)[i64(blockIdx.y) * args.kept.size + result] = x;
-    } else {
-        static_cast<U *>(args.results[1].data)[at] = to<U>(Fold::finish(x, args.count));
+        return;
     }
+    i64 at[2];
+    locate(args.kept, result, args.results, at);
+    static_cast<U *>(args.results[1].data)[at[1]] = to<U>(Fold::finish(x, args.count));
 }
 
 // chunk_length is how many of a result's elements the block takes, from begin on.
@@ -72,38 +87,35 @@ DEVICE u32 chunk_length(const ReduceArgs &args, i64 begin) {
 
 template <int N> DEVICE Partial fold_strided(const ReduceArgs &args, const T *x, u32 begin, u32 length, u32 lane) {
     Partials<N> acc;
-#pragma unroll 4
-    for (u32 i = lane; i < length; i += args.group) {
+    auto fetch = [&](u32 i) {
         i64 at[1];
-        locate(args.reduced, begin + i, args.elements, at);
-        acc.take(x + at[0], i64(begin + i) * N);
-    }
+        locate(args.reduced, i, args.elements, at);
+        return load<N>(x + at[0]);
+    };
+    each(begin + lane, begin + length, args.group, fetch, [&](const Vec<T, N> &v, u32 i) { acc.take(v, i64(i) * N, 1); });
     return acc.joined();
 }
 
 DEVICE Partial fold_straight(const ReduceArgs &args, const T *x, i64 begin, u32 length, u32 lane) {
-    Partials<LANES> acc;
+    Partials<WIDTH> acc;
     Partials<1> rest;
     x += begin;
-    u32 head = (LANES - u32(reinterpret_cast<u64>(x) / sizeof(T)) % LANES) % LANES;
+    u32 head = (WIDTH - u32(reinterpret_cast<u64>(x) / sizeof(T)) % WIDTH) % WIDTH;
     if (head > length) head = length;
-    for (u32 i = lane; i < head; i += args.group) rest.take(x + i, begin + i);
-    u32 vectors = (length - head) / LANES, tail = head + vectors * LANES;
-#pragma unroll 4
-    for (u32 i = lane; i < vectors; i += args.group) {
-        u32 at = head + i * LANES;
-        acc.take(x + at, begin + at);
-    }
-    for (u32 i = tail + lane; i < length; i += args.group) rest.take(x + i, begin + i);
+    u32 vectors = (length - head) / WIDTH, tail = head + vectors * WIDTH;
+    for (u32 i = lane; i < head; i += args.group) rest.take(load<1>(x + i), begin + i, 1);
+    each(lane, vectors, args.group, [&](u32 i) { return load<WIDTH>(x + head + i * WIDTH); },
+         [&](const Vec<T, WIDTH> &v, u32 i) { acc.take(v, begin + head + i * WIDTH, 1); });
+    for (u32 i = tail + lane; i < length; i += args.group) rest.take(load<1>(x + i), begin + i, 1);
     return Fold::join(acc.joined(), rest.joined());
 }
 
 DEVICE void rows(const ReduceArgs &args) {
     __shared__ Partial warps[THREADS / 32];
     u32 lane = threadIdx.x % args.group, result = blockIdx.x * (blockDim.x / args.group) + threadIdx.x / args.group;
-    i64 at[2] = {};
     Partial acc = Fold::identity();
     if (result < args.kept.size) {
+        i64 at[2];
         locate(args.kept, result, args.results, at);
         const T *x = static_cast<const T *>(args.results[0].data) + at[0];
         i64 begin = i64(blockIdx.y) * args.chunk;
@@ -111,7 +123,7 @@ DEVICE void rows(const ReduceArgs &args) {
         if (args.access == STRAIGHT) {
             acc = fold_straight(args, x, begin, length, lane);
         } else if (args.access == WIDE) {
-            acc = fold_strided<LANES>(args, x, begin, length, lane);
+            acc = fold_strided<WIDTH>(args, x, begin, length, lane);
         } else {
             acc = fold_strided<1>(args, x, begin, length, lane);
         }
@@ -124,7 +136,7 @@ DEVICE void rows(const ReduceArgs &args) {
         __syncthreads();
         for (u32 i = 1; i < blockDim.x / 32; i++) acc = Fold::join(acc, warps[i]);
     }
-    if (result < args.kept.size && lane == 0) keep(args, result, at[1], acc);
+    if (result < args.kept.size && lane == 0) keep(args, result, acc);
 }
 
 // COLUMNS: neighbouring threads fold neighbouring results, the layers of the block
@@ -150,20 +162,18 @@ template <int N> DEVICE void join_layers(Partials<N> &acc, u32 width) {
 template <int N> DEVICE void columns(const ReduceArgs &args) {
     u32 width = args.group, layers = blockDim.x / width, layer = threadIdx.x / width;
     u32 column = blockIdx.x * width + threadIdx.x % width;
-    i64 at[2] = {};
+    i64 at[2];
     Partials<N> acc;
     if (column < args.kept.size) {
         locate(args.kept, column, args.results, at);
         const T *x = static_cast<const T *>(args.results[0].data) + at[0];
         u32 begin = blockIdx.y * args.chunk, length = chunk_length(args, begin);
-#pragma unroll 4
-        for (u32 i = layer; i < length; i += layers) {
+        auto fetch = [&](u32 i) {
             i64 offset[1];
-            locate(args.reduced, begin + i, args.elements, offset);
-            Vec<T, N> v = load<N>(x + offset[0]);
-#pragma unroll
-            for (int j = 0; j < N; j++) acc.at[j] = Fold::join(acc.at[j], Fold::take(v[j], begin + i));
-        }
+            locate(args.reduced, i, args.elements, offset);
+            return load<N>(x + offset[0]);
+        };
+        each(begin + layer, begin + length, layers, fetch, [&](const Vec<T, N> &v, u32 i) { acc.take(v, i, 0); });
     }
     join_layers(acc, width);
     if (column >= args.kept.size || layer > 0) return;
@@ -172,11 +182,12 @@ template <int N> DEVICE void columns(const ReduceArgs &args) {
 #pragma unroll
         for (int i = 0; i < N; i++) v[i] = acc.at[i];
         store(static_cast<Partial *>(args.partial) + (i64(blockIdx.y) * args.kept.size + column) * N, v);
-    } else {
+        return;
+    }
+    locate(args.kept, column, args.results, at);
 #pragma unroll
-        for (int i = 0; i < N; i++) {
-            static_cast<U *>(args.results[1].data)[at[1] + i * args.neighbour] = to<U>(Fold::finish(acc.at[i], args.count));
-        }
+    for (int i = 0; i < N; i++) {
+        static_cast<U *>(args.results[1].data)[at[1] + i * args.neighbour] = to<U>(Fold::finish(acc.at[i], args.count));
     }
 }
 
@@ -186,8 +197,8 @@ DEVICE void finish(const ReduceArgs &args) {
     Partials<1> acc;
     if (result < args.kept.size) {
         const Partial *x = static_cast<const Partial *>(args.partial) + result;
-#pragma unroll 4
-        for (u32 i = layer; i < args.chunks; i += layers) acc.at[0] = Fold::join(acc.at[0], x[i64(i) * args.kept.size]);
+        each(layer, args.chunks, layers, [&](u32 i) { return x[i64(i) * args.kept.size]; },
+             [&](const Partial &p, u32) { acc.at[0] = Fold::join(acc.at[0], p); });
     }
     join_layers(acc, width);
     if (result >= args.kept.size || layer > 0) return;
@@ -202,7 +213,7 @@ KERNEL(ReduceArgs) {
     } else if constexpr (VARIANT == FINISH) {
         finish(args);
     } else if (args.access == WIDE) {
-        columns<LANES>(args);
+        columns<WIDTH>(args);
     } else {
         columns<1>(args);
     }

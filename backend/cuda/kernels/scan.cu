@@ -102,12 +102,12 @@ struct Join {
 
 // rows: a block runs along a chunk of a line, each thread taking N neighbours.
 DEVICE void rows(const ScanArgs &args) {
-    constexpr int N = sizeof(T) < 4 ? 8 : 4;
+    constexpr int N = sizeof(T) < 2 ? 8 : 16 / sizeof(T);
     u32 number = blockIdx.x / args.chunks, chunk = blockIdx.x % args.chunks;
     Line line(args, number);
     u32 begin = chunk * args.chunk, end = args.length - begin < args.chunk ? args.length : begin + args.chunk;
-    Partial *total = static_cast<Partial *>(args.carry) + blockIdx.x;
-    Partial carry = args.phase == SCAN && args.chunks > 1 ? *total : Run::identity();
+    Partial carry = Run::identity();
+    if (args.phase == SCAN && args.chunks > 1) carry = static_cast<Partial *>(args.carry)[blockIdx.x];
     bool vectors = args.stride[0] == 1 && reinterpret_cast<u64>(line.x + begin) % 16 == 0;
     for (u32 tile = begin; tile < end; tile += blockDim.x * N) {
         u32 first = tile + threadIdx.x * N, n = first < end ? (end - first < N ? end - first : N) : 0;
@@ -135,7 +135,7 @@ DEVICE void rows(const ScanArgs &args) {
         }
         carry = Run::join(carry, whole);
     }
-    if (args.phase == TOTALS && threadIdx.x == 0) *total = carry;
+    if (args.phase == TOTALS && threadIdx.x == 0) static_cast<Partial *>(args.carry)[blockIdx.x] = carry;
 }
 
 // columns: a thread runs along a chunk of a line; neighbours have neighbouring lines.

@@ -28,6 +28,7 @@ template <class P, class F> DEVICE P block_scan(P x, P identity, P &total, F joi
     __syncthreads();
     P before = identity;
     total = identity;
+#pragma unroll 1
     for (u32 i = 0; i < blockDim.x / 32; i++) {
         if (i == warp) before = total;
         total = join(total, warps[i]);

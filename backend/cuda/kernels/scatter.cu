@@ -7,7 +7,7 @@
 // order. Then LAST stores the last of each. To add, a thread of SUM takes a run of
 // the sorted indices and adds up what falls to each element; the sums that the ends
 // of runs cut are left in parts, which JOIN adds up in order.
-#include "common.cuh"
+#include "fold.cuh"
 
 enum Variant { SERIAL, LAST, SUM, JOIN };
 
@@ -39,36 +39,36 @@ struct ScatterAdd {
 
 using Partial = OP::Partial;
 
-// LANES columns make a vector: 16 bytes, or 32 bytes of sums.
-constexpr int LANES = sizeof(Partial) > 2 * sizeof(T) ? 32 / sizeof(Partial) : 16 / sizeof(T);
-
 // Place is what a thread works at: N columns of a run of a line.
 template <int N> struct Place {
     const ScatterArgs &args;
-    u32 number, line, run, column;
-    const T *src;
-    T *out;
-    const i64 *index, *sorted, *order;
+    u32 line, run, column;
+    const i64 *sorted, *order;
 
     DEVICE Place(const ScatterArgs &args) : args(args) {
-        number = blockIdx.x * (THREADS / args.width) + threadIdx.x / args.width;
+        u32 number = blockIdx.x * (THREADS / args.width) + threadIdx.x / args.width;
         line = number / args.runs;
         run = number % args.runs;
         column = blockIdx.y * args.width + threadIdx.x % args.width;
-        if (!inside()) return;
+        sorted = args.sorted + line * args.length;
+        order = args.order + line * args.length;
+    }
+    // array is where the thread's columns of src (0) or out (1) begin.
+    DEVICE T *array(int k) const {
         i64 at[3], within[2];
         locate(args.line, line, args.lines, at);
         locate(args.column, column, args.columns, within);
-        src = static_cast<const T *>(args.lines[0].data) + at[0] + within[0];
-        out = static_cast<T *>(args.lines[1].data) + at[1] + within[1];
-        index = static_cast<const i64 *>(args.lines[2].data) + at[2];
-        sorted = args.sorted + line * args.length;
-        order = args.order + line * args.length;
+        return static_cast<T *>(args.lines[k].data) + at[k] + within[k];
+    }
+    DEVICE const i64 *index() const {
+        i64 at[3];
+        locate(args.line, line, args.lines, at);
+        return static_cast<const i64 *>(args.lines[2].data) + at[2];
     }
     DEVICE bool inside() const { return line < args.line.size && column < args.column.size; }
     DEVICE i64 begin() const { return i64(run) * args.run; }
     DEVICE i64 end() const { return args.length - begin() < args.run ? args.length : begin() + args.run; }
-    DEVICE Vec<T, N> row(i64 i) const { return load<N>(src + i * args.stride[0]); }
+    DEVICE Vec<T, N> row(const T *src, i64 i) const { return load<N>(src + i * args.stride[0]); }
     DEVICE bool good(i64 target) const { return u64(target) < u64(args.size); }
 
     // joined says whether the sorted index at i, a border of runs, equals the one before.
@@ -85,7 +85,7 @@ template <int N> struct Place {
             report(args.error, INDEX_OUT_OF_RANGE, args.op, target, args.size);
             return;
         }
-        T *p = out + target * args.stride[1];
+        T *p = array(1) + target * args.stride[1];
         Vec<T, N> v = load<N>(p);
 #pragma unroll
         for (int i = 0; i < N; i++) v[i] = to<T>(OP::join(to<Partial>(v[i]), to<Partial>(x[i])));
@@ -96,13 +96,16 @@ template <int N> struct Place {
 template <int N> DEVICE void serial(const ScatterArgs &args) {
     Place<N> p(args);
     if (!p.inside()) return;
-    for (i64 i = 0; i < args.length; i++) p.put(p.index[i * args.stride[2]], p.row(i));
+    const T *src = p.array(0);
+    const i64 *index = p.index();
+#pragma unroll 1
+    for (i64 i = 0; i < args.length; i++) p.put(index[i * args.stride[2]], p.row(src, i));
 }
 
 // last: runs are of one index.
 template <int N> DEVICE void last(const ScatterArgs &args) {
     Place<N> p(args);
-    if (p.inside() && !p.joined(p.run + 1)) p.put(p.sorted[p.run], p.row(p.order[p.run]));
+    if (p.inside() && !p.joined(p.run + 1)) p.put(p.sorted[p.run], p.row(p.array(0), p.order[p.run]));
 }
 
 template <int N> DEVICE void sum(const ScatterArgs &args) {
@@ -111,28 +114,26 @@ template <int N> DEVICE void sum(const ScatterArgs &args) {
     if (!p.inside()) return;
     i64 begin = p.begin(), end = p.end(), target = p.sorted[begin];
     bool cut = p.joined(begin);
+    const T *src = p.array(0);
     Vec<Partial, N> acc = {};
     for (i64 first = begin; first < end; first += AHEAD) {
-        i64 targets[AHEAD];
         Vec<T, N> rows[AHEAD];
 #pragma unroll
         for (int j = 0; j < AHEAD; j++) {
-            if (first + j < end) {
-                targets[j] = p.sorted[first + j];
-                rows[j] = p.row(p.order[first + j]);
-            }
+            if (first + j < end) rows[j] = p.row(src, p.order[first + j]);
         }
 #pragma unroll
         for (int j = 0; j < AHEAD; j++) {
             if (first + j >= end) break;
-            if (targets[j] != target) {
+            i64 next = p.sorted[first + j];
+            if (next != target) {
                 if (cut) {
                     store(p.part(0, p.run), acc);
                 } else {
                     p.put(target, acc);
                 }
                 cut = false;
-                target = targets[j];
+                target = next;
                 acc = {};
             }
 #pragma unroll
@@ -153,12 +154,14 @@ template <int N> DEVICE void join(const ScatterArgs &args) {
     bool elsewhere = p.joined(begin) && p.sorted[begin] == target; // begins in a run before
     if (elsewhere || !p.joined(end)) return;
     Vec<Partial, N> acc = load<N>(p.part(1, p.run));
+    const Partial *next = p.part(0, p.run + 1);
     do {
-        p.run++;
-        Vec<Partial, N> x = load<N>(p.part(0, p.run));
+        Vec<Partial, N> x = load<N>(next);
 #pragma unroll
         for (int i = 0; i < N; i++) acc[i] = OP::join(acc[i], x[i]);
-    } while (p.sorted[p.end() - 1] == target && p.joined(p.end()));
+        next += i64(args.column.size) * N;
+        end = args.length - end < args.run ? args.length : end + args.run;
+    } while (p.sorted[end - 1] == target && p.joined(end));
     p.put(target, acc);
 }
 
@@ -176,7 +179,7 @@ template <int N> DEVICE void scatter(const ScatterArgs &args) {
 
 KERNEL(ScatterArgs) {
     if (args.wide) {
-        scatter<LANES>(args);
+        scatter<LANES<T, Partial>>(args);
     } else {
         scatter<1>(args);
     }
