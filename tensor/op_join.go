@@ -193,11 +193,25 @@ func (t *Tensor) SplitSizes(axis int, sizes ...int) []*Tensor {
 	if sum != n {
 		Fail(op, "sizes %v add up to %d, not to %d, the size of axis %d of %v", sizes, sum, n, axis, t.Shape())
 	}
+	axis = t.axis(op, axis)
 	parts, at := make([]*Tensor, len(sizes)), 0
 	for i, size := range sizes {
-		parts[i] = t.Narrow(axis, at, size)
+		a := t.arr
+		a.Offset += at * a.Strides[axis]
+		a.Shape = slices.Clone(a.Shape)
+		a.Shape[axis] = size
+		parts[i] = t.view(t.scope, a)
 		at += size
 	}
+	recordJoint(op, parts, []*Tensor{t}, func(b *Back, gs []*Tensor) []*Tensor {
+		all := slices.Clone(gs)
+		for i, g := range gs {
+			if g == nil {
+				all[i] = ZerosLike(b.Out(i))
+			}
+		}
+		return []*Tensor{Cat(all, axis)}
+	})
 	return parts
 }
 

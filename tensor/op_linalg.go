@@ -1,6 +1,10 @@
 package tensor
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/descent-ml/descent/backend"
+)
 
 // The products below are MatMul for operands of one shape each, which it would
 // broadcast: they refuse what does not fit exactly.
@@ -60,7 +64,34 @@ func (t *Tensor) Outer(y *Tensor) *Tensor {
 // their product. With a beta of 0, t does not count at all, NaN or not. So it is
 // for AddMV, AddR, BAddBMM and AddBMM.
 func (t *Tensor) AddMM(x, y *Tensor, beta, alpha float64) *Tensor {
+	if beta == 1 && alpha == 1 && t.Dim() == 1 {
+		if z := t.addToRows(x, y); z != nil {
+			return z
+		}
+	}
 	return t.addProduct("addmm", x.MM(y), beta, alpha)
+}
+
+// addToRows is AddMM for a t that is added to each row, in the kernel of the product;
+// nil for dtypes or sizes that differ.
+func (t *Tensor) addToRows(x, y *Tensor) *Tensor {
+	const op = "addmm"
+	x.wantDims("mm", 2)
+	y.wantDims("mm", 2)
+	fused := func(in []*Tensor) *Tensor { return in[0].addToRows(in[1], in[2]) }
+	if z := lower(op, fused, t, x, y); z != nil {
+		return z
+	}
+	dt := t.DType()
+	if !dt.IsFloat() || dt != x.DType() || dt != y.DType() || t.Size(0) != y.Size(1) || x.Size(1) != y.Size(0) {
+		return nil
+	}
+	z := empty(op, t.dev, placeAll(op, t, x, y), dt, []int{x.Size(0), y.Size(1)})
+	check(op, t.dev.MatMul(z.arr, x.arr, y.arr, backend.Epilogue{Bias: t.arr}))
+	return record(op, z, []*Tensor{t, x, y},
+		func(b *Back, g *Tensor) *Tensor { return g },
+		func(b *Back, g *Tensor) *Tensor { return matmul("addmm_backward", g, b.In(2).T()) },
+		func(b *Back, g *Tensor) *Tensor { return matmul("addmm_backward", b.In(1).T(), g) })
 }
 
 // AddMV is beta·t + alpha·(x·y) for a matrix x and a vector y.
