@@ -14,7 +14,12 @@
 //     not live, ranges outside one allocation, wrong parameter sizes, calls not allowed while capturing.
 //   - In count-only mode nothing is executed and device memory has no backing, but every call is checked and counted.
 //
-// Blocks run one after the other: a kernel in which one block waits for another hangs.
+// Blocks run one after the other: a kernel in which one block waits for another hangs. A program's own allocator hides from
+// the driver where its blocks end; what must be checked to the byte needs an allocation of its own for each array.
+//
+// Environment variables: FAKECUDA_CXX, the compiler (g++); FAKECUDA_SEED, of the order of threads; FAKECUDA_DEVICES and
+// FAKECUDA_MEMORY, their number and bytes; FAKECUDA_CACHE, the folder of compiled kernels; FAKECUDA_VERBOSE, to see what
+// [Precompile] could not compile.
 //
 // All functions are safe for concurrent use. Other systems than linux/amd64 have no fake: Libraries skips there.
 package fakecuda
