@@ -55,6 +55,26 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 	}
 }
 
+func TestDefinesAreWhatTheySay(t *testing.T) {
+	r := newRig(t)
+	emptyCache(t)
+	c := openCompiler(t)
+	out := r.alloc(4)
+	for _, want := range []int32{1, 2} {
+		image, _, err := c.Compile("extern \"C\" __global__ void run(int *x) { *x = A * B; }", "defines.cu", nil, []string{"--gpu-architecture=sm_90", "-DA=1", fmt.Sprint("-DB=", want)})
+		r.must(err)
+		m, err := r.LoadModule(image)
+		r.must(err)
+		f, err := m.Function("run")
+		r.must(err)
+		r.must(run(r, f, 1, 1, 0, out))
+		if got := download[int32](r, out, 1)[0]; got != want {
+			t.Errorf("B=%d gives %d", want, got)
+		}
+		r.must(m.Unload())
+	}
+}
+
 func TestImagesOfOtherDevicesAndVersionsAreRefused(t *testing.T) {
 	r := newRig(t)
 	emptyCache(t)

@@ -298,7 +298,9 @@ int build(const std::vector<const Program*>& programs, const std::vector<Reach>&
 	for (auto& r : reached) headers.insert(r.headers.begin(), r.headers.end());
 	make_folders(cache_folder());
 	const string folder = header_folder(headers), text = unit(programs, reached, headers);
-	string library = cache_folder() + "/" + hash(packed(headers) + text + compiler() + (o.defines.empty() ? "" : o.defines.front()));
+	string key = packed(headers) + text + compiler();
+	for (auto& d : o.defines) key += '\0' + d;
+	string library = cache_folder() + "/" + hash(key);
 	const string temporary = aside(library);
 	if (folder.empty() || !write_file(temporary + ".cpp", text)) {
 		log = "cannot write to " + cache_folder() + "\n";
