@@ -66,11 +66,6 @@ template <class C> DEVICE C silu_slope(C x) {
     return s * (1 + x * rest);
 }
 
-template <class C> DEVICE C gelu_tanh_slope(C x) {
-    C rest, s = sigmoid(gelu_inner(x), rest);
-    return s + x * s * rest * gelu_slope(x);
-}
-
 namespace op {
 
 EVERY(Add, add(x, y))
@@ -104,7 +99,7 @@ FLOATS(LeakyReLUGrad, y > 0 ? x : x * a)
 FLOATS(ELUGrad, y <= 0 ? x * a * exp(y) : x)
 FLOATS(TanhGrad, x * (1 - y * y))
 FLOATS(SigmoidGrad, x * y * (1 - y))
-FLOATS(GELUGrad, x * (normal_cdf(y) + y * normal_density(y)))
+FLOATS(GELUGrad, x * gelu_slope(y))
 FLOATS(GELUTanhGrad, x * gelu_tanh_slope(y))
 FLOATS(SiLUGrad, x * silu_slope(y))
 FLOATS(SoftplusGrad, y * a > b ? x : x * sigmoid(y * a))

@@ -366,13 +366,26 @@ DEVICE u64 multiply_high(u64 x, u64 y) {
 #endif
 }
 
-// quotient is x / y within two units of the last place, for y in [2⁻¹²⁶, 2¹²⁶].
+// quotient is x / y within two units of the last place, for y in [2⁻¹²⁶, 2¹²⁶] or ∞.
 DEVICE f64 quotient(f64 x, f64 y) { return x / y; }
 DEVICE f32 quotient(f32 x, f32 y) {
 #ifdef DESCENT_HOST
     return x / y;
 #else
-    return __fdividef(x, y);
+    f32 r;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(y));
+    return x * r;
+#endif
+}
+
+// power_of_2 is 2ˣ within four units of the last place, or 0 below 2⁻¹²⁶.
+DEVICE f32 power_of_2(f32 x) {
+#ifdef DESCENT_HOST
+    return ::exp2f(x);
+#else
+    f32 r;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+    return r;
 #endif
 }
 

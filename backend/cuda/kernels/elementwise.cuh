@@ -182,15 +182,42 @@ DEVICE i64 trunc(i64 x) { return x; }
 template <class C> DEVICE C larger(C x, C y) { return Larger()(x, y); }
 template <class C> DEVICE C smaller(C x, C y) { return Smaller()(x, y); }
 
-// normal_cdf is Φ(x), and normal_density φ(x).
-template <class C> DEVICE C normal_cdf(C x) { return C(0.5) * math::erfc(x * C(-0.70710678118654752440)); }
-template <class C> DEVICE C normal_density(C x) { return C(0.39894228040143267794) * math::exp(C(-0.5) * x * x); }
+// normal_cdf is Φ(x), and density φ(x)·√2π. In float Φ(-|x|) is e^(-x²/2) times a
+// polynomial of t = 1/(1 + 0.36|x|), of the least relative error, 9e-7, for |x| up to
+// 14: it costs a third of erfc.
+DEVICE f32 normal_cdf(f32 x, f32 &density) {
+    f32 t = math::quotient(1.0f, 1 + 0.36f * math::fabs(x));
+    f32 p = 0.047056209f;
+    p = p * t - 0.17976443f;
+    p = p * t + 0.18095368f;
+    p = p * t + 0.026549548f;
+    p = p * t + 0.13971919f;
+    p = p * t + 0.14177247f;
+    p = p * t + 0.14371304f;
+    density = math::power_of_2(x * (x * -0.72134752f)); // log2(e)/2
+    f32 tail = density * (p * t);
+    return x > 0 ? 1 - tail : tail;
+}
+DEVICE f64 normal_cdf(f64 x, f64 &density) {
+    density = math::exp(-0.5 * x * x);
+    return 0.5 * math::erfc(x * -0.70710678118654752440);
+}
+template <class C> DEVICE C gelu(C x) {
+    C density;
+    return x * normal_cdf(x, density);
+}
+template <class C> DEVICE C gelu_slope(C x) {
+    C density, below = normal_cdf(x, density);
+    return below + x * (density * C(0.39894228040143267794)); // 1/√2π
+}
 
 // gelu_inner(x) is 2u for GELU's approximation x·(1 + tanh u)/2, which so is
-// x·σ(2u): Hendrycks and Gimpel, "Gaussian error linear units". gelu_slope is its
-// derivative.
+// x·σ(2u): Hendrycks and Gimpel, "Gaussian error linear units".
 template <class C> DEVICE C gelu_inner(C x) { return C(1.59576912160573071176) * (x + C(0.044715) * x * x * x); }
-template <class C> DEVICE C gelu_slope(C x) { return C(1.59576912160573071176) * (1 + C(0.134145) * x * x); }
+template <class C> DEVICE C gelu_tanh_slope(C x) {
+    C rest, s = math::sigmoid(gelu_inner(x), rest);
+    return s + x * s * rest * (C(1.59576912160573071176) * (1 + C(0.134145) * x * x));
+}
 
 // tanh_softplus is tanh(ln(1+eˣ)) = ((1+eˣ)² - 1)/((1+eˣ)² + 1).
 template <class C> DEVICE C tanh_softplus(C x) {
