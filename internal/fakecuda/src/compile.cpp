@@ -186,8 +186,14 @@ string tag(size_t i) { return "fakecuda_ns_" + std::to_string(i) + "_"; }
 
 // unit is the translation unit of programs. Before each, all macros of the headers are undefined, and the guards that
 // stand in for #pragma once, so that each includes its headers anew.
-string unit(const std::vector<const Program*>& programs, const std::vector<Reach>& reached, const Headers& headers) {
-	std::set<string> macros;
+string unit(const std::vector<const Program*>& programs, const std::vector<Reach>& reached, const Headers& headers, const strings& defines) {
+	// -DNAME=VALUE becomes a line in each program, for it must not reach shim.h.
+	string define;
+	for (auto& d : defines) {
+		const size_t equals = d.find('=');
+		define += "#define " + d.substr(2, equals - 2) + " " + (equals == string::npos ? "1" : d.substr(equals + 1)) + "\n";
+	}
+	std::set<string> macros = scan(define).macros;
 	for (auto& h : headers) macros.insert(scan(h.second).macros.begin(), scan(h.second).macros.end());
 	for (auto* p : programs) macros.insert(scan(p->source).macros.begin(), scan(p->source).macros.end());
 	for (auto& m : scan(read_file(library_folder() + "/shim.h")).macros) macros.erase(m);
@@ -200,6 +206,7 @@ string unit(const std::vector<const Program*>& programs, const std::vector<Reach
 		const string n = std::to_string(i), suffix = programs.size() > 1 ? "_" + tag(i) : "";
 		if (i > 0) s += undefine;
 		if (!suffix.empty()) s += "#define run run" + suffix + "\n";
+		s += define;
 		s += "namespace " + tag(i) + " {\nnamespace {\n#line 1 \"" + (programs[i]->name.empty() ? "program" : programs[i]->name) + "\"\n" + programs[i]->source + "\n}\n";
 		s += "#ifndef THREADS\n#define THREADS 1024\n#endif\nextern \"C\" {\nextern char __start_shared_" + n + "[] FAKECUDA_LOCAL, __stop_shared_" + n + "[] FAKECUDA_LOCAL;\n";
 		for (auto& k : reached[i].kernels) {
@@ -297,10 +304,8 @@ int build(const std::vector<const Program*>& programs, const std::vector<Reach>&
 	Headers headers;
 	for (auto& r : reached) headers.insert(r.headers.begin(), r.headers.end());
 	make_folders(cache_folder());
-	const string folder = header_folder(headers), text = unit(programs, reached, headers);
-	string key = packed(headers) + text + compiler();
-	for (auto& d : o.defines) key += '\0' + d;
-	string library = cache_folder() + "/" + hash(key);
+	const string folder = header_folder(headers), text = unit(programs, reached, headers, o.defines);
+	string library = cache_folder() + "/" + hash(packed(headers) + text + compiler());
 	const string temporary = aside(library);
 	if (folder.empty() || !write_file(temporary + ".cpp", text)) {
 		log = "cannot write to " + cache_folder() + "\n";
@@ -313,7 +318,6 @@ int build(const std::vector<const Program*>& programs, const std::vector<Reach>&
 		"-fsanitize=bounds-strict,alignment,shift-exponent,integer-divide-by-zero", "-fno-sanitize-recover=all",
 		"-DDESCENT_HOST", "-I", folder, "-include", library_folder() + "/shim.h",
 	};
-	command.insert(command.end(), o.defines.begin(), o.defines.end());
 	command.insert(command.end(), {"-o", temporary + ".s", temporary + ".cpp"});
 	int status = run(command, temporary + ".log", log);
 	if (status == 0) {
