@@ -21,6 +21,7 @@ import (
 
 	"github.com/descent-ml/descent/backend"
 	_ "github.com/descent-ml/descent/backend/cpu"
+	_ "github.com/descent-ml/descent/backend/cuda"
 	"github.com/descent-ml/descent/data"
 	"github.com/descent-ml/descent/data/datasets"
 	mnistdata "github.com/descent-ml/descent/examples/mnist/data"
@@ -50,6 +51,7 @@ type options struct {
 	settings
 	device, data, save, resume, plot string
 	workers                          int
+	capture                          bool
 }
 
 func main() {
@@ -59,7 +61,8 @@ func main() {
 	flag.IntVar(&o.Batch, "batch", 32, "images in a step")
 	flag.Float64Var(&o.LR, "lr", 1e-3, "the highest learning rate; it is reached in a tenth of the training and falls along a cosine")
 	flag.Uint64Var(&o.Seed, "seed", 0, "of the weights, the order of the images, and dropout")
-	flag.StringVar(&o.device, "device", "cpu", "`device` to train on")
+	flag.StringVar(&o.device, "device", "cpu", "`device` to train on: cpu, cuda, cuda:1")
+	flag.BoolVar(&o.capture, "capture", false, "record a step and replay it; it does not change the result")
 	flag.StringVar(&o.data, "data", "", "`folder` of the four IDX files, instead of those that come along (Fashion-MNIST's fit too)")
 	flag.StringVar(&o.save, "save", "", "`file` for the trained network and the state of the training")
 	flag.StringVar(&o.resume, "resume", "", "`file` to go on from, with the flags it was made with")
@@ -144,7 +147,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 		return nn.CrossEntropy(logits, b.Y), train.Metrics{"accuracy": train.Accuracy(logits, b.Y)}
 	}
 	history, err := train.Fit(ctx, loader, opt, loss, train.FitOptions[data.Batch]{
-		Epochs: o.Epochs, Validate: testLoader, Schedule: schedule,
+		Epochs: o.Epochs, Validate: testLoader, Schedule: schedule, Capture: o.capture,
 		Progress: out, Unit: "images",
 	})
 	if err != nil {
