@@ -42,7 +42,6 @@ type Device struct {
 
 	matmulState
 	convState
-	attentionState
 }
 
 var _ interface {
