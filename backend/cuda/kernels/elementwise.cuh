@@ -216,8 +216,9 @@ template <class C> DEVICE C gelu_slope(C x) {
 template <class C> DEVICE C gelu_inner(C x) { return C(1.59576912160573071176) * (x + C(0.044715) * x * x * x); }
 template <class C> DEVICE C gelu_tanh_slope(C x) {
     C rest, s = math::sigmoid(gelu_inner(x), rest);
-    if (s * rest == 0) return s; // where x² may be too large
-    return s + x * (s * rest) * (C(1.59576912160573071176) * (1 + C(0.134145) * x * x));
+    C t = x * (s * rest);
+    if (t == 0) return s; // where x² may be too large
+    return s + t * (C(1.59576912160573071176) * (1 + C(0.134145) * x * x));
 }
 
 // tanh_softplus is tanh(ln(1+eˣ)) = ((1+eˣ)² - 1)/((1+eˣ)² + 1).
