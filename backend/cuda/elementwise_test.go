@@ -14,24 +14,24 @@ import (
 	"github.com/descent-ml/descent/internal/fakecuda"
 )
 
-// twin is one array on the device under test and on the CPU.
-type twin struct{ cuda, cpu backend.Array }
+// mirrored is one array on the device under test and on the CPU.
+type mirrored struct{ cuda, cpu backend.Array }
 
-// twins are a device and the CPU, which is asked the same.
-type twins struct {
+// mirror is a device and the CPU, which is asked the same.
+type mirror struct {
 	*testing.T
 	cuda *Device
 	cpu  backend.Device
 	bufs []backend.Buffer
 }
 
-func newTwins(t *testing.T) *twins {
-	w := &twins{T: t, cuda: testDevice(t, Options{}), cpu: cpu.New(cpu.Options{})}
+func newMirror(t *testing.T) *mirror {
+	w := &mirror{T: t, cuda: testDevice(t, Options{}), cpu: cpu.New(cpu.Options{})}
 	t.Cleanup(w.free)
 	return w
 }
 
-func (w *twins) free() {
+func (w *mirror) free() {
 	for _, b := range w.bufs {
 		b.Free()
 	}
@@ -39,7 +39,7 @@ func (w *twins) free() {
 }
 
 // array uploads data as a contiguous array, or one with strides.
-func array[E any](w *twins, dtype backend.DType, data []E, shape, strides []int) twin {
+func array[E any](w *mirror, dtype backend.DType, data []E, shape, strides []int) mirrored {
 	w.Helper()
 	var e E
 	raw := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(data))), len(data)*int(unsafe.Sizeof(e)))
@@ -58,11 +58,11 @@ func array[E any](w *twins, dtype backend.DType, data []E, shape, strides []int)
 		must(w, d.Upload(b, raw))
 		return backend.Array{Buf: b, DType: dtype, Shape: shape, Strides: strides}
 	}
-	return twin{make(w.cuda), make(w.cpu)}
+	return mirrored{make(w.cuda), make(w.cpu)}
 }
 
 // bytes downloads an array from both.
-func (w *twins) bytes(a twin) (cuda, cpu []byte) {
+func (w *mirror) bytes(a mirrored) (cuda, cpu []byte) {
 	w.Helper()
 	cuda, cpu = make([]byte, a.cuda.Buf.Bytes()), make([]byte, a.cuda.Buf.Bytes())
 	must(w, w.cuda.Download(cuda, a.cuda.Buf))
@@ -71,7 +71,7 @@ func (w *twins) bytes(a twin) (cuda, cpu []byte) {
 }
 
 // same fails unless both hold the same bytes.
-func (w *twins) same(a twin, format string, args ...any) {
+func (w *mirror) same(a mirrored, format string, args ...any) {
 	w.Helper()
 	got, want := w.bytes(a)
 	for i := range got {
@@ -137,7 +137,7 @@ func wideFloats(n int, seed uint64) []float32 {
 // the CPU's 1 + tanh. What lies below the normal numbers may be zero.
 func TestFloatsAgreeWithTheCPU(t *testing.T) {
 	const n = 3001
-	w := newTwins(t)
+	w := newMirror(t)
 	shape := []int{n}
 	wide := func(x []float32) []float64 {
 		d := make([]float64, len(x))
@@ -192,7 +192,7 @@ func TestFloatsAgreeWithTheCPU(t *testing.T) {
 // The numbers of a stream do not depend on the device, on how the array lies or on
 // how many a thread makes at a time.
 func TestRandomNumbersAreTheCPUsToTheBit(t *testing.T) {
-	w := newTwins(t)
+	w := newMirror(t)
 	p := backend.Params{Scalars: backend.Scalars{A: 0.3, B: 1.7, N: -5, M: 1000, Key: 0xfeedfacecafebeef, Counter: math.MaxUint64 - 100}}
 	for _, l := range []struct {
 		name           string
@@ -231,7 +231,7 @@ func TestRandomNumbersAreTheCPUsToTheBit(t *testing.T) {
 }
 
 func TestAnIntegerDividedByZeroIsReported(t *testing.T) {
-	w := newTwins(t)
+	w := newMirror(t)
 	d := w.cuda
 	x := array(w, backend.Int32, []int32{1, 2, 3, 4, 5}, []int{5}, nil).cuda
 	y := array(w, backend.Int32, []int32{1, 2, 0, 4, 0}, []int{5}, nil).cuda
@@ -259,7 +259,7 @@ func TestAnIntegerDividedByZeroIsReported(t *testing.T) {
 }
 
 func TestArraysOfManyAxes(t *testing.T) {
-	w := newTwins(t)
+	w := newMirror(t)
 	shape := slices.Repeat([]int{2}, 11)
 	there, back := make([]int, 11), make([]int, 11)
 	for axis := range shape { // no two axes are one in both
@@ -316,7 +316,7 @@ func TestArraysOfMoreElementsThan32BitsCount(t *testing.T) {
 }
 
 func TestCopiesByTheirLayout(t *testing.T) {
-	w := newTwins(t)
+	w := newMirror(t)
 	data := make([]int16, 1<<12)
 	for i := range data {
 		data[i] = int16(i)
