@@ -4,9 +4,11 @@
 //
 //	make bench       the table of times
 //	make accuracy    what examples/mnist reaches
+//	make gpu-verify  builds it for a GPU machine, where scripts/gpu-run runs
+//	                 bench -device cuda:0 -check speed|curves|memory|flat|waits
 //
-// PyTorch is given its best of several configurations, and as many threads. Both
-// write their part of BENCH.md.
+// PyTorch is given its best of several configurations, and as many threads. The
+// first two write their part of BENCH.md.
 package main
 
 import (
@@ -17,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math"
 	"os"
 	"os/exec"
@@ -110,12 +113,31 @@ func main() {
 	accuracy := flag.Bool("accuracy", false, "train examples/mnist instead")
 	logs := flag.String("logs", "out/accuracy", "`folder` where -accuracy keeps what finished trainings printed")
 	out := flag.String("out", "", "file with a section that is replaced")
+	device := flag.String("device", "cpu", "`device` to measure")
+	check := flag.String("check", "speed", "what to measure on a GPU: "+strings.Join(slices.Sorted(maps.Keys(gpuChecks)), ", "))
+	steps := flag.Int("steps", 10_000, "steps of -check flat")
+	tiny := flag.Bool("tiny", false, "sizes for the fake driver, whose times mean nothing: no limit counts")
 	flag.Parse()
 	var table strings.Builder
 	w := io.MultiWriter(os.Stdout, &table)
 	name, run := "speed", func() (bool, error) { return speeds(w, *rounds, *window, *only) }
 	if *accuracy {
 		name, run = "accuracy", func() (bool, error) { return accuracies(w, *logs) }
+	}
+	if *device != "cpu" {
+		measure := gpuChecks[*check]
+		index, err := gpuIndex(*device)
+		if measure == nil {
+			err = fmt.Errorf("there is no check %q", *check)
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		g := &gpu{w: w, index: index, sizes: fullSizes(), judged: !*tiny, only: list(*only), rounds: *rounds, window: *window, steps: *steps}
+		if *tiny {
+			g.sizes = tinySizes()
+		}
+		name, run = "gpu-"+*check, func() (bool, error) { return measure(g) }
 	}
 	ok, err := run()
 	if err == nil && *out != "" {

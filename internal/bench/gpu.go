@@ -1,0 +1,296 @@
+package main
+
+import (
+	"bufio"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/descent-ml/descent/backend"
+	"github.com/descent-ml/descent/backend/cuda"
+	cu "github.com/descent-ml/descent/cuda"
+)
+
+// gpuChecks are what -check of a GPU can be. Each writes its part of a document, and
+// lines "result: ..." with its key numbers to standard output; ok is false if a
+// limit is missed.
+var gpuChecks = map[string]func(g *gpu) (ok bool, err error){
+	"speed":   (*gpu).speed,
+	"curves":  (*gpu).curves,
+	"memory":  (*gpu).memory,
+	"flat":    (*gpu).flat,
+	"waits":   (*gpu).waits,
+	"kernels": (*gpu).kernels,
+	"compile": (*gpu).compile,
+}
+
+// gpu is one check of a device against PyTorch.
+type gpu struct {
+	w      io.Writer // the document
+	index  int
+	sizes  sizes
+	judged bool // limits count
+	only   []string
+	rounds int
+	window time.Duration
+	steps  int // of flat
+}
+
+// sizes are those of the workloads, on both sides.
+type sizes struct {
+	GEMM                  int // n of an n³ matrix product
+	Rows, Columns         int // of the arrays of memory-bound ops
+	Layers, Heads, Width  int // of GPT-2
+	Vocabulary, Positions int
+	Shapes, Curves        map[string][]int // of batches, when timed and for curves
+	Classes               map[string]int
+}
+
+func fullSizes() sizes {
+	return sizes{
+		GEMM: 8192, Rows: 16384, Columns: 4096,
+		Layers: 12, Heads: 12, Width: 768, Vocabulary: 50304, Positions: 1024,
+		Shapes:  map[string][]int{"mnist": {128, 1, 28, 28}, "resnet18": {128, 3, 32, 32}, "resnet50": {256, 3, 224, 224}, "gpt2": {8, 1024}},
+		Curves:  map[string][]int{"mnist": {128, 1, 28, 28}, "resnet18": {128, 3, 32, 32}, "resnet50": {16, 3, 224, 224}, "gpt2": {2, 256}},
+		Classes: map[string]int{"mnist": 10, "resnet18": 10, "resnet50": 1000, "gpt2": 50304},
+	}
+}
+
+// tinySizes run in seconds on the fake driver.
+func tinySizes() sizes {
+	small := map[string][]int{"mnist": {4, 1, 28, 28}, "resnet18": {4, 3, 8, 8}, "resnet50": {2, 3, 32, 32}, "gpt2": {2, 16}}
+	return sizes{
+		GEMM: 64, Rows: 32, Columns: 64,
+		Layers: 2, Heads: 2, Width: 32, Vocabulary: 64, Positions: 16,
+		Shapes: small, Curves: small,
+		Classes: map[string]int{"mnist": 10, "resnet18": 10, "resnet50": 1000, "gpt2": 64},
+	}
+}
+
+// open opens the device anew: what it counts begins at zero.
+func (g *gpu) open() (*cuda.Device, error) { return cuda.New(g.index, cuda.Options{}) }
+
+// wants reports whether a workload was asked for.
+func (g *gpu) wants(name string) bool {
+	if len(g.only) == 0 {
+		return true
+	}
+	for _, o := range g.only {
+		if o == name {
+			return true
+		}
+	}
+	return false
+}
+
+// result prints a key number.
+func (g *gpu) result(format string, args ...any) { fmt.Printf("result: "+format+"\n", args...) }
+
+// verdict marks a value that misses its limit, and clears ok.
+func (g *gpu) verdict(holds bool, ok *bool) string {
+	switch {
+	case !g.judged:
+		return " (not judged)"
+	case holds:
+		return ""
+	}
+	*ok = false
+	return " **missed**"
+}
+
+// gpuIndex is the number in a device's name.
+func gpuIndex(device string) (int, error) {
+	index := 0
+	if device != "cuda" {
+		if _, err := fmt.Sscanf(device, "cuda:%d", &index); err != nil {
+			return 0, fmt.Errorf("device %q; cpu, cuda or cuda:1 is needed", device)
+		}
+	}
+	return index, nil
+}
+
+//go:embed gpu_peer.py
+var gpuPeerSource string
+
+// gpuPeer is the Python process with PyTorch.
+type gpuPeer struct {
+	in  io.WriteCloser
+	out *bufio.Reader
+	cmd *exec.Cmd
+}
+
+func (g *gpu) startPeer() (p *gpuPeer, about string, err error) {
+	python := os.Getenv("DESCENT_PYTHON")
+	if python == "" {
+		python = "python3"
+	}
+	raw, err := json.Marshal(g.sizes)
+	if err != nil {
+		return nil, "", err
+	}
+	cmd := exec.Command(python, "-c", gpuPeerSource, string(raw))
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, "", err
+	}
+	p = &gpuPeer{in, bufio.NewReaderSize(out, 1<<16), cmd}
+	var a struct {
+		Torch, Device, CUDA string
+		CuDNN               int
+	}
+	if err := p.read(&a); err != nil {
+		return nil, "", fmt.Errorf("%s did not start: is PyTorch installed in it? %w", python, err)
+	}
+	return p, fmt.Sprintf("PyTorch %s, CUDA %s, cuDNN %d, %s", a.Torch, a.CUDA, a.CuDNN, a.Device), nil
+}
+
+func (p *gpuPeer) read(answer any) error {
+	line, err := p.out.ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("PyTorch ended: %w", err)
+	}
+	return json.Unmarshal(line, answer)
+}
+
+// question is what gpu_peer.py is asked.
+type question struct {
+	Do      string  `json:"do"`
+	Name    string  `json:"name"`
+	Variant string  `json:"variant,omitempty"`
+	Seconds float64 `json:"seconds,omitempty"`
+	Folder  string  `json:"folder,omitempty"`
+	Shape   []int   `json:"shape,omitempty"`
+	Batches int     `json:"batches,omitempty"`
+	Steps   int     `json:"steps,omitempty"`
+}
+
+// answer is what it says; Missing tells why there is none.
+type answer struct {
+	Seconds          float64
+	Bytes            int64
+	Float32, Float64 []float64
+	Missing          string
+}
+
+func (p *gpuPeer) ask(q question) (a answer, err error) {
+	raw, err := json.Marshal(q)
+	if err != nil {
+		return a, err
+	}
+	if _, err := fmt.Fprintf(p.in, "%s\n", raw); err != nil {
+		return a, fmt.Errorf("PyTorch ended before %s of %s: %w", q.Do, q.Name, err)
+	}
+	if err := p.read(&a); err != nil {
+		return a, fmt.Errorf("%s of %s: %w", q.Do, q.Name, err)
+	}
+	return a, nil
+}
+
+func (p *gpuPeer) close() error {
+	p.in.Close()
+	return p.cmd.Wait()
+}
+
+// machine describes the device and its driver, as the first line of a document.
+func (g *gpu) machine(about string) error {
+	driver, err := cu.Open()
+	if err != nil {
+		return err
+	}
+	gpus, err := driver.Devices()
+	if err != nil {
+		return err
+	}
+	if g.index >= len(gpus) {
+		return fmt.Errorf("there is no GPU of number %d", g.index)
+	}
+	major, minor := gpus[g.index].Capability()
+	text := fmt.Sprintf("%s, compute capability %d.%d, driver for CUDA %s; %s", gpus[g.index].Name(), major, minor, cu.FormatVersion(driver.Version()), runtime.Version())
+	if about != "" {
+		text += "; " + about
+	}
+	fmt.Fprintf(g.w, "Machine: %s.\n\n", text)
+	if !g.judged {
+		fmt.Fprintf(g.w, "Sizes are tiny, whatever a row says: no time means anything.\n\n")
+	}
+	return nil
+}
+
+// timeDevice returns the seconds of one iteration of fn over about a window; the
+// device is waited for at its beginning and at its end, as gpu_peer.py does.
+func timeDevice(dev backend.Device, fn func(n int) error, once *float64, window time.Duration) (float64, error) {
+	if *once == 0 {
+		if err := fn(3); err != nil {
+			return 0, err
+		}
+		if err := dev.Sync(); err != nil {
+			return 0, err
+		}
+		*once = window.Seconds()
+		taken, err := timeDevice(dev, fn, once, 0)
+		if err != nil {
+			return 0, err
+		}
+		*once = taken
+	}
+	n := max(1, int(window.Seconds() / *once))
+	if err := dev.Sync(); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	if err := fn(n); err != nil {
+		return 0, err
+	}
+	if err := dev.Sync(); err != nil {
+		return 0, err
+	}
+	*once = time.Since(start).Seconds() / float64(n)
+	return *once, nil
+}
+
+// compile has PyTorch compile its steps into the folder where it keeps them: the
+// benchmark then finds them.
+func (g *gpu) compile() (bool, error) {
+	p, _, err := g.startPeer()
+	if err != nil {
+		return false, err
+	}
+	for _, name := range []string{"resnet50", "gpt2"} {
+		if !g.wants(name) {
+			continue
+		}
+		start := time.Now()
+		a, err := p.ask(question{Do: "time", Name: name, Variant: "compile", Seconds: 0.01})
+		if err != nil {
+			return false, err
+		}
+		if a.Missing != "" {
+			g.result("%s: %s", name, a.Missing)
+			continue
+		}
+		g.result("%s %.0f s", name, time.Since(start).Seconds())
+		if _, err := p.ask(question{Do: "drop", Name: name}); err != nil {
+			return false, err
+		}
+	}
+	return true, p.close()
+}
+
+// list splits what a flag lists with commas.
+func list(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' })
+}
