@@ -234,13 +234,7 @@ func sourceKey(source string, options []string) string {
 }
 
 func TestSpillsAndWarningsAreFoundInALog(t *testing.T) {
-	folder := realNVRTC(t, 13)
-	if os.Getenv(compileShare) == "" {
-		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-		cmd.Env = append(os.Environ(), "DESCENT_CUDA_PATH="+folder, compileShare+"=13")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
+	if !inProcessOfItsOwn(t) {
 		return
 	}
 	nv, err := nvrtc.Open()
