@@ -10,26 +10,29 @@ enum Variant {
     FINISH
 };
 
-// Operands are what a thread reads for a vector: what op needs of an element.
+// Operands are what a thread reads for a vector.
 template <int N> struct Operands {
     Vec<T, N> x, g;
     A mean, variance; // where they are not fixed
-    i64 at[SLOTS];
+    i64 to, affine;   // offsets
 };
 
 template <class Op, int N> DEVICE Operands<N> fetch(const NormArgs &args, const i64 *base, u32 i) {
     Operands<N> v;
-    locate(args.reduced, i, args.elements, v.at);
+    i64 at[SLOTS];
+    locate(args.reduced, i, args.elements, at);
 #pragma unroll
-    for (int k = 0; k < SLOTS; k++) v.at[k] += base[k];
-    v.x = load<N>(typed<T>(args.results[X].data) + v.at[X]);
-    if constexpr (Op::backward) v.g = raw<N>(typed<T>(args.results[Y].data) + v.at[Y], args.same >> Y & 1);
+    for (int k = 0; k < SLOTS; k++) at[k] += base[k];
+    v.x = load<N>(typed<T>(args.results[X].data) + at[X]);
+    if constexpr (Op::backward) v.g = raw<N>(typed<T>(args.results[Y].data) + at[Y], args.same >> Y & 1);
     if constexpr (Op::backward && Op::reduces) {
         if (!(args.fixed >> STAT & 1)) {
-            v.mean = typed<A>(args.results[STAT].data)[v.at[STAT]];
-            v.variance = typed<A>(args.variance)[v.at[STAT]];
+            v.mean = typed<A>(args.results[STAT].data)[at[STAT]];
+            v.variance = typed<A>(args.variance)[at[STAT]];
         }
     }
+    v.to = args.as_y ? at[Y] : at[X];
+    v.affine = at[AFFINE];
     return v;
 }
 
@@ -48,6 +51,7 @@ template <int N> struct NormMoments {
     Vec<A, N> mean, low, squares;
 
     DEVICE void begin(const NormArgs &, const i64 *, u32) {}
+    DEVICE void end(const NormArgs &, const i64 *) {}
     DEVICE NormMoments() : n(0) {
 #pragma unroll
         for (int j = 0; j < N; j++) mean[j] = low[j] = squares[j] = 0;
@@ -96,15 +100,20 @@ template <int N> struct NormMoments {
 template <int N> struct NormSums {
     static constexpr bool reduces = true, backward = true;
     using Partial = Pair;
-    Statistics<N> fixed;
-    Vec<A, N> first, second;
+    Vec<A, N> mean, first, second; // second lacks the factor rstd where that is fixed
 
     DEVICE NormSums() {
 #pragma unroll
-        for (int j = 0; j < N; j++) first[j] = second[j] = 0;
+        for (int j = 0; j < N; j++) mean[j] = first[j] = second[j] = 0;
     }
     DEVICE void begin(const NormArgs &args, const i64 *base, u32) {
-        if (args.fixed >> STAT & 1) fixed.read(args, base[STAT]);
+        if (args.fixed >> STAT & 1) mean = Statistics<N>(args, base[STAT]).mean;
+    }
+    DEVICE void end(const NormArgs &args, const i64 *base) {
+        if (!(args.fixed >> STAT & 1)) return;
+        Statistics<N> stat(args, base[STAT]);
+#pragma unroll
+        for (int j = 0; j < N; j++) second[j] *= stat.rstd[j];
     }
     static DEVICE Pair join(Pair a, Pair b) { return AddPairs()(a, b); }
     static DEVICE Pair identity() { return {0, 0}; }
@@ -117,14 +126,13 @@ template <int N> struct NormSums {
         for (int i = 0; i < COUNT; i++) {
             Vec<A, N> x = widened(v[i].x), g = widened(v[i].g);
             if (args.weighted) {
-                Affine<N> affine;
-                affine.read(args, v[i].at[AFFINE]);
+                Affine<N> affine(args, v[i].affine);
 #pragma unroll
                 for (int j = 0; j < N; j++) g[j] *= affine.weight[j];
             }
             if (args.fixed >> STAT & 1) {
 #pragma unroll
-                for (int j = 0; j < N; j++) add(j, g[j], (x[j] - fixed.mean[j]) * fixed.rstd[j]);
+                for (int j = 0; j < N; j++) add(j, g[j], x[j] - mean[j]);
             } else {
                 A rstd = inverse(args, v[i].variance);
 #pragma unroll
@@ -143,18 +151,17 @@ template <int N> struct NormSums {
 // NormScale writes out.
 template <int N> struct NormScale {
     static constexpr bool reduces = false, backward = false;
-    Statistics<N> stat; // rstd has the factor weight where that is fixed
-    Affine<N> affine;
+    Vec<A, N> mean, rstd, bias; // rstd has the factor weight where that is fixed
 
     DEVICE void begin(const NormArgs &args, const i64 *base, u32) {
-        stat.read(args, base[STAT]);
+        Statistics<N> stat(args, base[STAT]);
+        mean = stat.mean;
+        rstd = stat.rstd;
         if (!(args.fixed >> AFFINE & 1)) return;
-        affine.read(args, base[AFFINE]);
+        Affine<N> affine(args, base[AFFINE]);
+        bias = affine.bias;
 #pragma unroll
-        for (int j = 0; j < N; j++) {
-            stat.rstd[j] *= affine.weight[j];
-            affine.weight[j] = 1;
-        }
+        for (int j = 0; j < N; j++) rstd[j] *= affine.weight[j];
     }
     template <int COUNT> DEVICE void take(const NormArgs &args, const Operands<N> (&v)[COUNT]) {
 #pragma unroll
@@ -162,15 +169,15 @@ template <int N> struct NormScale {
             Vec<T, N> r;
             if (args.fixed >> AFFINE & 1) {
 #pragma unroll
-                for (int j = 0; j < N; j++) r[j] = to<T>((to<A>(v[i].x[j]) - stat.mean[j]) * stat.rstd[j] + affine.bias[j]);
+                for (int j = 0; j < N; j++) r[j] = to<T>((to<A>(v[i].x[j]) - mean[j]) * rstd[j] + bias[j]);
             } else {
-                affine.read(args, v[i].at[AFFINE]);
+                Affine<N> affine(args, v[i].affine);
 #pragma unroll
                 for (int j = 0; j < N; j++) {
-                    r[j] = to<T>((to<A>(v[i].x[j]) - stat.mean[j]) * stat.rstd[j] * affine.weight[j] + affine.bias[j]);
+                    r[j] = to<T>((to<A>(v[i].x[j]) - mean[j]) * rstd[j] * affine.weight[j] + affine.bias[j]);
                 }
             }
-            store(typed<T>(args.to) + v[i].at[Y], r);
+            store(typed<T>(args.to) + v[i].to, r);
         }
     }
 };
@@ -181,8 +188,7 @@ template <int N> struct NormGradient {
     Vec<A, N> mean, factor, slope, shift; // dx = g·factor - (x - mean)·slope - shift
 
     DEVICE void begin(const NormArgs &args, const i64 *base, u32 result) {
-        Statistics<N> stat;
-        stat.read(args, base[STAT]);
+        Statistics<N> stat(args, base[STAT]);
         A part = 1 / static_cast<A>(args.count);
 #pragma unroll
         for (int j = 0; j < N; j++) {
@@ -194,8 +200,7 @@ template <int N> struct NormGradient {
             shift[j] = rstd * (sums.first * part);
         }
         if (!(args.fixed >> AFFINE & 1)) return;
-        Affine<N> affine;
-        affine.read(args, base[AFFINE]);
+        Affine<N> affine(args, base[AFFINE]);
 #pragma unroll
         for (int j = 0; j < N; j++) {
             factor[j] *= affine.weight[j];
@@ -209,15 +214,14 @@ template <int N> struct NormGradient {
         for (int i = 0; i < COUNT; i++) {
             Vec<A, N> x = widened(v[i].x), g = widened(v[i].g);
             if (!(args.fixed >> AFFINE & 1)) {
-                Affine<N> affine;
-                affine.read(args, v[i].at[AFFINE]);
+                Affine<N> affine(args, v[i].affine);
 #pragma unroll
                 for (int j = 0; j < N; j++) g[j] *= affine.weight[j];
             }
             Vec<T, N> r;
 #pragma unroll
             for (int j = 0; j < N; j++) r[j] = to<T>(g[j] * factor[j] - (x[j] - mean[j]) * slope[j] - shift[j]);
-            store(typed<T>(args.to) + (args.as_y ? v[i].at[Y] : v[i].at[X]), r);
+            store(typed<T>(args.to) + v[i].to, r);
         }
     }
 };
@@ -225,7 +229,7 @@ template <int N> struct NormGradient {
 // walk has op take the block's elements of a result, first, first + step and so on;
 // several reads are under way at a time. result is that of the first lane.
 template <class Op, int N> DEVICE void walk(const NormArgs &args, Op &op, const i64 *base, u32 result, u32 first, u32 step) {
-    constexpr u32 AHEAD = 4;
+    constexpr u32 AHEAD = Op::backward ? 2 : 4;
     u32 begin = blockIdx.y * args.chunk, end = args.length - begin < args.chunk ? args.length : begin + args.chunk;
     op.begin(args, base, result);
     u32 i = begin + first;
@@ -239,6 +243,7 @@ template <class Op, int N> DEVICE void walk(const NormArgs &args, Op &op, const 
         Operands<N> v[1] = {fetch<Op, N>(args, base, i)};
         op.take(args, v);
     }
+    if constexpr (Op::reduces) op.end(args, base);
 }
 
 template <class Op> DEVICE void keep(const NormArgs &args, const i64 *at, u32 result, typename Op::Partial p) {

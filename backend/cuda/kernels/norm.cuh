@@ -60,7 +60,7 @@ template <int N, class S> DEVICE Vec<A, N> widened(const Vec<S, N> &v) {
 // Affine is weight and bias at an offset of their slot: 1 and 0 where there are none.
 template <int N> struct Affine {
     Vec<A, N> weight, bias;
-    DEVICE void read(const NormArgs &args, i64 at) {
+    DEVICE Affine(const NormArgs &args, i64 at) {
         bool same = args.same >> AFFINE & 1;
 #pragma unroll
         for (int j = 0; j < N; j++) {
@@ -77,7 +77,7 @@ DEVICE A inverse(const NormArgs &args, A variance) { return math::rsqrt(variance
 // Statistics are mean and 1/√(variance+eps) at an offset of their slot.
 template <int N> struct Statistics {
     Vec<A, N> mean, rstd;
-    DEVICE void read(const NormArgs &args, i64 at) {
+    DEVICE Statistics(const NormArgs &args, i64 at) {
         bool same = args.same >> STAT & 1;
         mean = raw<N>(typed<A>(args.results[STAT].data) + at, same);
         rstd = raw<N>(typed<A>(args.variance) + at, same);

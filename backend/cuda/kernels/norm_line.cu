@@ -81,8 +81,7 @@ struct Norm {
             Vec<A, N> x = values(i, k);
             i64 at[SLOTS];
             row.locate_vector(i, at);
-            Affine<N> affine;
-            affine.read(args, at[AFFINE]);
+            Affine<N> affine(args, at[AFFINE]);
             Vec<T, N> r;
 #pragma unroll
             for (int j = 0; j < N; j++) r[j] = to<T>((x[j] - mean) * rstd * affine.weight[j] + affine.bias[j]);
@@ -110,8 +109,7 @@ struct NormBackward {
                 i64 at[SLOTS];
                 row.locate_vector(i, at);
                 Vec<A, N> hat = widened(k < KEPT ? xs[k] : row.x(i)), g = widened(k < KEPT ? gs[k] : row.g(i));
-                Affine<N> affine;
-                affine.read(args, at[AFFINE]);
+                Affine<N> affine(args, at[AFFINE]);
 #pragma unroll
                 for (int j = 0; j < N; j++) {
                     hat[j] = (hat[j] - mean) * rstd;
