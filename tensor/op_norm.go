@@ -128,20 +128,23 @@ func BatchNorm(x, runningMean, runningVar, w, b *Tensor, training bool, momentum
 	})
 }
 
-// track moves a running statistic towards a new one, times scale.
+// track moves a running statistic towards a new one times scale.
 func track(op string, running, now *Tensor, momentum, scale float64) {
 	if running == nil {
 		return
 	}
-	step := compose(now.scope, func(in []*Tensor) *Tensor {
-		return in[0].Reshape(-1).To(running.DType()).MulScalar(momentum * scale)
+	to := compose(now.scope, func(in []*Tensor) *Tensor {
+		to := in[0].Reshape(-1).To(running.DType())
+		if scale != 1 {
+			to = to.MulScalar(scale)
+		}
+		return to
 	}, now)
 	running.Mutate(op, func(dev backend.Device, r backend.Array) error {
-		p := backend.Params{Scalars: scalars(r.DType, 1-momentum)}
-		c := backend.Array{DType: r.DType, Shape: r.Shape, Strides: make([]int, len(r.Shape))}
-		return errors.Join(dev.Binary(backend.Mul, r, r, c, p), dev.Binary(backend.Add, r, r, step.arr, backend.Params{}))
+		weight := backend.Array{DType: r.DType, Shape: r.Shape, Strides: make([]int, len(r.Shape))}
+		return dev.Ternary(backend.Lerp, r, r, to.arr, weight, backend.Params{Scalars: scalars(r.DType, momentum)})
 	})
-	free(step)
+	free(to)
 }
 
 // affineNorm is (x-mean)/sqrt(variance+eps)*w + b with given statistics.

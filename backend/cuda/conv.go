@@ -35,6 +35,9 @@ func (d *Device) Conv(op backend.ConvOp, out, a, b backend.Array, p backend.Conv
 	if a.Size() == 0 || b.Size() == 0 {
 		return c.empty()
 	}
+	if !exactWindows(op, &out, &a, &b, &p) {
+		return unsupported(op, out.DType)
+	}
 	if e.Accumulate && out.DType.Size() == 2 {
 		return d.wider(out, a, b, e.Bias, true, func(out, a, b, bias backend.Array) error {
 			return d.Conv(op, out, a, b, p, backend.Epilogue{Bias: bias, Act: e.Act})
@@ -52,6 +55,25 @@ func (d *Device) Conv(op backend.ConvOp, out, a, b backend.Array, p backend.Conv
 		return err
 	}
 	return c.run(plan)
+}
+
+// exactWindows reports whether y has a place for each window of x. A transposed
+// convolution with output padding may have fewer, which cuDNN refuses.
+func exactWindows(op backend.ConvOp, out, a, b *backend.Array, p *backend.ConvParams) bool {
+	x, w, y := a, b, out
+	switch op {
+	case backend.ConvBackwardInput:
+		x, y = out, a
+	case backend.ConvBackwardWeight:
+		x, w, y = b, out, a
+	}
+	for i := range 2 {
+		room := x.Shape[2+i] + 2*p.Padding[i] - p.Dilation[i]*(w.Shape[2+i]-1) - 1
+		if room/p.Stride[i]+1 != y.Shape[2+i] {
+			return false
+		}
+	}
+	return true
 }
 
 // convolution is one call.
