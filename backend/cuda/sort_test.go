@@ -44,7 +44,11 @@ func (w *twins) mixed(dtype backend.DType, n int) []float64 {
 func TestSortsOfEveryLengthMatchTheCPU(t *testing.T) {
 	w := newTwins(t)
 	for dtype := range backend.NumDTypes {
-		for i, n := range []int{1, 2, 3, 31, 32, 33, 1000, 1023, 1025, 2047, 2048, 2049, 5000} {
+		lengths := []int{2, 33, 600, 2049}
+		if dtype == backend.Float32 {
+			lengths = []int{1, 2, 3, 31, 32, 33, 1000, 1023, 1025, 2047, 2048, 2049, 5000}
+		}
+		for i, n := range lengths {
 			rows := w.fill(w.empty(dtype, 2, n), w.mixed(dtype, 2*n)...)
 			w.sort(rows, 1, n, i%2 == 0)
 			w.sort(rows, 1, (n+2)/3, i%2 == 1)
