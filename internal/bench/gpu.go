@@ -48,6 +48,7 @@ type sizes struct {
 	Rows, Columns         int // of the arrays of memory-bound ops
 	Layers, Heads, Width  int // of GPT-2
 	Vocabulary, Positions int
+	Small                 int              // the batch of flat and waits
 	Shapes, Curves        map[string][]int // of batches, when timed and for curves
 	Classes               map[string]int
 }
@@ -55,7 +56,7 @@ type sizes struct {
 func fullSizes() sizes {
 	return sizes{
 		GEMM: 8192, Rows: 16384, Columns: 4096,
-		Layers: 12, Heads: 12, Width: 768, Vocabulary: 50304, Positions: 1024,
+		Layers: 12, Heads: 12, Width: 768, Vocabulary: 50304, Positions: 1024, Small: 64,
 		Shapes:  map[string][]int{"mnist": {128, 1, 28, 28}, "resnet18": {128, 3, 32, 32}, "resnet50": {256, 3, 224, 224}, "gpt2": {8, 1024}},
 		Curves:  map[string][]int{"mnist": {128, 1, 28, 28}, "resnet18": {128, 3, 32, 32}, "resnet50": {16, 3, 224, 224}, "gpt2": {2, 256}},
 		Classes: map[string]int{"mnist": 10, "resnet18": 10, "resnet50": 1000, "gpt2": 50304},
@@ -67,7 +68,7 @@ func tinySizes() sizes {
 	small := map[string][]int{"mnist": {4, 1, 28, 28}, "resnet18": {4, 3, 8, 8}, "resnet50": {2, 3, 32, 32}, "gpt2": {2, 16}}
 	return sizes{
 		GEMM: 64, Rows: 32, Columns: 64,
-		Layers: 2, Heads: 2, Width: 32, Vocabulary: 64, Positions: 16,
+		Layers: 2, Heads: 2, Width: 32, Vocabulary: 64, Positions: 16, Small: 2,
 		Shapes: small, Curves: small,
 		Classes: map[string]int{"mnist": 10, "resnet18": 10, "resnet50": 1000, "gpt2": 64},
 	}

@@ -286,10 +286,10 @@ func (g *gpu) flat() (ok bool, err error) {
 // small is a training whose steps have all that could wait: float16 with a loss
 // scale, clipping, and an upload of the batch.
 func (g *gpu) small(dev backend.Device, capture bool) (*pupil, func(s *tensor.Scope) data.Batch) {
-	l := lesson{"mnist", "MNIST MLP, batch 64", true, func(sizes, bool) nn.Module { return models.NewMNISTMLP(random.New(1)) },
+	l := lesson{"mnist", "MNIST MLP", true, func(sizes, bool) nn.Module { return models.NewMNISTMLP(random.New(1)) },
 		func(m nn.Module) optim.Optimizer { return adamW(m) }}
 	p := l.begin(dev, g.sizes, &train.AMPOptions{DType: tensor.Float16, ClipNorm: 1}, true, capture)
-	return p, l.batch(g.sizes, []int{64, 1, 28, 28}, 0).in
+	return p, l.batch(g.sizes, []int{g.sizes.Small, 1, 28, 28}, 0).in
 }
 
 // waits puts work of a known length before a training step and sees whether the step
