@@ -11,7 +11,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: test check go-test parity parity-selftest bench count accuracy golden fuzz cross
+.PHONY: test check go-test parity parity-cuda parity-selftest bench count accuracy golden fuzz cross
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
@@ -22,16 +22,17 @@ FUZZTIME := 10s
 export CGO_ENABLED := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-test: check go-test cross parity-selftest parity
+test: check go-test cross parity-selftest parity parity-cuda
 
 check:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: not formatted:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go run $(STATICCHECK) ./...
 
-# The race detector is the one thing here that needs a C compiler.
+# The race detector needs a C compiler, the fake CUDA libraries a C++ compiler.
 go-test:
 	scripts/need gcc gcc libc6-dev
+	scripts/need g++ g++
 	python=$$(scripts/venv) && CGO_ENABLED=1 DESCENT_PYTHON=$$python go test -race -timeout 20m ./...
 	# Only there may a compiler fuse a product into a sum, which would change random bits.
 	GOAMD64=v3 go test ./random
@@ -41,6 +42,13 @@ go-test:
 parity:
 	go build -o bin/parity ./internal/parity/parity
 	python=$$(scripts/venv) && $$python internal/parity/opinfo.py --seed $(SEED) --ops '$(OPS)' --report PARITY.md -- bin/parity
+
+# The same on CUDA, behind the fake libraries.
+parity-cuda:
+	scripts/need g++ g++
+	go build -o bin/parity ./internal/parity/parity
+	python=$$(scripts/venv) && export DESCENT_CUDA_PATH=$$(go run ./internal/fakecuda/folder) && \
+		$$python internal/parity/opinfo.py --seed $(SEED) --ops '$(OPS)' --dtypes float32 -- bin/parity -device cuda
 
 parity-selftest:
 	python=$$(scripts/venv) && $$python internal/parity/selftest.py
