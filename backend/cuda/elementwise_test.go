@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -115,6 +116,52 @@ func opNames[Op opcode](first, end Op) (names []string) {
 		names = append(names, first.String())
 	}
 	return names
+}
+
+func TestOpsHaveTheDtypesOfTheCPU(t *testing.T) {
+	d := cpu.New(cpu.Options{})
+	buf, err := d.Alloc(8)
+	must(t, err)
+	must(t, d.Upload(buf, []byte{1, 0, 0, 0, 0, 0, 0, 0})) // a divisor
+	result, err := d.Alloc(8)
+	must(t, err)
+	p := backend.Params{Scalars: backend.Scalars{M: 1}}
+	for dtype := range backend.NumDTypes {
+		a := backend.Array{Buf: buf, DType: dtype}
+		out := func(k opKind) backend.Array {
+			if k.test {
+				return backend.Array{Buf: result, DType: backend.Bool}
+			}
+			return backend.Array{Buf: result, DType: dtype}
+		}
+		check := func(op fmt.Stringer, k opKind, err error) {
+			if err != nil && !errors.Is(err, backend.ErrUnsupported) {
+				t.Errorf("%s of %v on the CPU: %v", op, dtype, err)
+			} else if k.has(dtype) != (err == nil) {
+				t.Errorf("%s of %v: %v here, on the CPU %v", op, dtype, k.has(dtype), err)
+			}
+		}
+		for op := backend.Identity + 1; op < backend.NumUnary; op++ {
+			k := ops().unary[op]
+			check(op, k, d.Unary(op, out(k), a, p))
+		}
+		for op := range backend.NumBinary {
+			k := ops().binary[op]
+			check(op, k, d.Binary(op, out(k), a, a, p))
+		}
+		for op := range backend.NumTernary {
+			x := a
+			if op == backend.Where {
+				x.DType = backend.Bool
+			}
+			k := ops().ternary[op]
+			check(op, k, d.Ternary(op, out(k), x, a, a, p))
+		}
+		for op := range backend.NumGenerate {
+			k := ops().generate[op]
+			check(op, k, d.Generate(op, out(k), p))
+		}
+	}
 }
 
 // wideFloats are floats of all magnitudes and both signs, and the special ones.
