@@ -54,6 +54,7 @@ type api struct {
 	streamBeginCapture dl.Func `sym:"cuStreamBeginCapture_v2"`
 	streamEndCapture   dl.Func `sym:"cuStreamEndCapture"`
 	streamIsCapturing  dl.Func `sym:"cuStreamIsCapturing"`
+	threadCaptureMode  dl.Func `sym:"cuThreadExchangeStreamCaptureMode"`
 
 	eventCreate      dl.Func `sym:"cuEventCreate"`
 	eventDestroy     dl.Func `sym:"cuEventDestroy_v2"`

@@ -97,7 +97,7 @@ func TestConstantsAndLayoutsAreThoseOfCUDAH(t *testing.T) {
 		"CU_MEMHOSTALLOC_PORTABLE":                              hostPortable,
 		"CU_MEMHOSTREGISTER_PORTABLE":                           hostPortable,
 		"CU_STREAM_NON_BLOCKING":                                streamNonBlocking,
-		"CU_STREAM_CAPTURE_MODE_THREAD_LOCAL":                   captureThreadLocal,
+		"CU_STREAM_CAPTURE_MODE_THREAD_LOCAL":                   int(CaptureThreadLocal),
 		"CU_EVENT_DISABLE_TIMING":                               eventDisableTiming,
 		"CU_JIT_ERROR_LOG_BUFFER":                               jitErrorLog,
 		"CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES":                    jitErrorLogSize,

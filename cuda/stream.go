@@ -9,9 +9,24 @@ import (
 // Flags of cuda.h.
 const (
 	streamNonBlocking  = 1 // CU_STREAM_NON_BLOCKING
-	captureThreadLocal = 1 // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
 	eventDisableTiming = 2 // CU_EVENT_DISABLE_TIMING
 )
+
+// CaptureMode is CUstreamCaptureMode: which calls that wait or allocate are forbidden to a thread.
+type CaptureMode int32
+
+const (
+	CaptureGlobal      CaptureMode = 0 // those during its own captures and others' global ones; a thread begins with it
+	CaptureThreadLocal CaptureMode = 1 // those during its own captures
+	CaptureRelaxed     CaptureMode = 2 // none
+)
+
+// ExchangeCaptureMode sets the mode of the calling thread and returns what it was. A library that loads its kernels when
+// it first runs them must have CaptureRelaxed to do so in a capture.
+func (c *Context) ExchangeCaptureMode(m CaptureMode) (old CaptureMode, err error) {
+	err = c.driver.do(&c.driver.api.threadCaptureMode, dl.Ptr(&m))
+	return m, err
+}
 
 // Stream is a queue of work on a device (CUstream). Work in one runs in order; streams run beside each other.
 type Stream struct {
@@ -46,9 +61,10 @@ func (s Stream) Wait(e Event) error {
 func (s Stream) Destroy() error { return s.driver.do(&s.driver.api.streamDestroy, dl.Int(s.handle)) }
 
 // BeginCapture makes later work in the stream part of a graph instead of running it. Until [Stream.EndCapture] this thread
-// must make no call that waits for the device or allocates; other threads may. The goroutine must stay bound.
+// must make no call that waits for the device or allocates (see [Context.ExchangeCaptureMode]); other threads may. The
+// goroutine must stay bound.
 func (s Stream) BeginCapture() error {
-	return s.driver.do(&s.driver.api.streamBeginCapture, dl.Int(s.handle), dl.Int(captureThreadLocal))
+	return s.driver.do(&s.driver.api.streamBeginCapture, dl.Int(s.handle), dl.Int(CaptureThreadLocal))
 }
 
 // EndCapture ends the capture and returns what was captured. It must be called even after a call in between failed; the
