@@ -57,11 +57,12 @@ template <int N> struct NormMoments {
         for (int j = 0; j < N; j++) mean[j] = low[j] = squares[j] = 0;
     }
     static DEVICE Moments identity() { return {0, 0, 0, 0}; }
-    // portion is how much of n + m values m are; 1 for none.
-    static DEVICE A portion(A n, A m) { return n > 0 ? math::quotient(m, n + m) : A(1); }
+    // portion is how much of n + m values m are, where n > 0.
+    static DEVICE A portion(A n, A m) { return n > 0 ? math::quotient(m, n + m) : A(0); }
     // join is that of Chan, Golub and LeVeque, "Algorithms for computing the sample
     // variance", 1983; part is portion(a.n, b.n).
     static DEVICE Moments join(Moments a, Moments b, A part) {
+        if (a.n == 0) return b;
         A d = (b.mean - a.mean) + (b.low - a.low), step = a.low + d * part, mean = a.mean + step;
         return {a.n + b.n, mean, step - (mean - a.mean), a.squares + b.squares + d * d * (a.n * part)};
     }
