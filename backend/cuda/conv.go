@@ -221,10 +221,12 @@ func (c *convolution) execute(p *convPlan, uids []int64, addresses []uint64, wor
 	}
 	err := d.ctx.Bind()
 	if err == nil {
+		restore := d.relaxed()
 		err = d.onStream(d.stream())
 		if err == nil {
 			err = p.plan.Execute(d.handle, uids, addresses, workspace)
 		}
+		restore()
 		d.ctx.Unbind()
 	}
 	if err != nil || d.options.Blocking {

@@ -141,7 +141,7 @@ func (d *Device) Close() (err error) {
 }
 
 func (d *Device) close() error {
-	errs := []error{d.settle(), d.mem.close(), d.kernels.close(), d.staging.close(d), d.landings.close(d), d.faults.close(d)}
+	errs := []error{d.settle(), d.closeMatMul(), d.closeConv(), d.mem.close(), d.kernels.close(), d.staging.close(d), d.landings.close(d), d.faults.close(d)}
 	for _, s := range []cu.Stream{d.compute, d.copies, d.captures} {
 		if s.Handle() != 0 {
 			errs = append(errs, s.Destroy())
@@ -194,4 +194,17 @@ func (d *Device) bound(f func() error) (err error) {
 	}()
 	<-done
 	return err
+}
+
+// relaxed lets the caller's thread, if it captures, make calls that CUDA forbids it
+// otherwise, until restore is called: libraries load kernels when they first run.
+func (d *Device) relaxed() (restore func()) {
+	if d.capturing() == nil {
+		return func() {}
+	}
+	old, err := d.ctx.ExchangeCaptureMode(cu.CaptureRelaxed)
+	if err != nil {
+		return func() {}
+	}
+	return func() { d.ctx.ExchangeCaptureMode(old) }
 }

@@ -103,6 +103,7 @@ func (d *Device) issue(p *product) error {
 }
 
 func (d *Device) run(a *algorithm, p *product, workspace uint64) error {
+	defer d.relaxed()()
 	if p.key.bias {
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -178,7 +179,8 @@ func (d *Device) newAlgorithm(p product) (*algorithm, error) {
 	a := &algorithm{}
 	if err := d.bound(func() error { return d.choose(a, &p) }); err != nil {
 		a.destroy()
-		if !errors.Is(err, cublaslt.ErrNotSupported) || !p.key.bias && !p.key.relu {
+		refused := errors.Is(err, cublaslt.ErrNotSupported) || errors.Is(err, cublaslt.ErrInvalidValue)
+		if !refused || !p.key.bias && !p.key.relu {
 			return nil, d.failed("MatMul", fmt.Errorf("%+v: %w", p.key, err))
 		}
 		a = &algorithm{err: errUnfused}
@@ -306,9 +308,9 @@ func (d *Device) reductions(k *productKey) cublaslt.ReductionScheme {
 	r := cublaslt.ReductionComputeType
 	if k.out.Size() > 2 {
 		r |= cublaslt.ReductionOutputType
-	}
-	if !d.options.Deterministic {
-		r |= cublaslt.ReductionInPlace
+		if !d.options.Deterministic {
+			r |= cublaslt.ReductionInPlace // in the output's type too
+		}
 	}
 	return r
 }
