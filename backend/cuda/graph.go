@@ -55,21 +55,25 @@ const noOp = uint8(0)
 // graph lives: b is about to be uploaded to, and the graph must not write over it.
 func (c *capture) keep(b *buffer) error {
 	m := &c.dev.mem
-	if b.block.pool != c.pool || b.block.kept {
+	m.mu.Lock()
+	own := b.block.pool == c.pool && !b.block.kept
+	if own && b.used.Load() {
+		b.block.kept = true
+		own = false
+	}
+	m.mu.Unlock()
+	if !own {
 		return nil
 	}
-	if !b.used.Load() { // its place may be that of earlier temporaries
-		fresh, err := m.take(b.bytes, &m.shared)
-		if err != nil {
-			return err
-		}
-		m.freeBlock(b.block)
-		m.mu.Lock()
-		b.block, b.addr = fresh, fresh.addr
-		m.mu.Unlock()
-		return nil
+	// Its place may be that of earlier temporaries, so it gets another one.
+	fresh, err := m.take(b.bytes, &m.shared)
+	if err != nil {
+		return err
 	}
-	b.block.kept = true
+	m.freeBlock(b.block)
+	m.mu.Lock()
+	b.block, b.addr = fresh, fresh.addr
+	m.mu.Unlock()
 	return nil
 }
 

@@ -181,3 +181,28 @@ func TestNothingInACaptureMayWait(t *testing.T) {
 		t.Errorf("1 and 1 are %v", got)
 	}
 }
+
+func TestCapturesReuseWhatIsFree(t *testing.T) {
+	d := testDevice(t, Options{})
+	x := d.floats(t, make([]float32, 2<<20)...)
+	must(t, d.add(x, 1))
+	x.Free()
+	before := fakecuda.Stats().Calls["cuMemAlloc_v2"]
+	for i := range 5 {
+		g, err := d.Capture(func() error {
+			b, err := d.Alloc(8 << 20)
+			if err != nil {
+				return err
+			}
+			defer b.Free()
+			return d.add(b.(*buffer), float32(i))
+		})
+		must(t, err)
+		must(t, g.Launch())
+		g.Free()
+	}
+	if n := fakecuda.Stats().Calls["cuMemAlloc_v2"] - before; n != 0 {
+		t.Errorf("graphs that need what is free ask the driver for memory %d times", n)
+	}
+	d.mem.check(t, nil)
+}

@@ -97,6 +97,7 @@ func (p *pool) tree(small bool) *tree {
 type memory struct {
 	dev   *Device
 	limit int64
+	exact bool // for tests: each block is a segment, of the very bytes that were asked for
 
 	mu                   sync.Mutex
 	shared               pool
@@ -198,6 +199,13 @@ func (m *memory) take(bytes int, p *pool) (*block, error) {
 	m.mu.Lock()
 	t := p.tree(small)
 	b := t.atLeast(size)
+	if m.exact {
+		if _, err := m.release(); err != nil {
+			m.mu.Unlock()
+			return nil, err
+		}
+		b, size = nil, max(1, int64(bytes))
+	}
 	if b == nil {
 		var err error
 		if b, err = m.grow(p, size, small); err != nil {
@@ -305,7 +313,14 @@ func (m *memory) grow(p *pool, size int64, small bool) (*block, error) {
 	if err := m.dev.alive(); err != nil {
 		return nil, err
 	}
-	for _, n := range []int64{segmentBytes(size), roundUp(size, smallSegment)} {
+	if b := m.adopt(p, size, small); b != nil {
+		return b, nil
+	}
+	sizes := []int64{segmentBytes(size), roundUp(size, smallSegment)}
+	if m.exact {
+		sizes = []int64{size}
+	}
+	for _, n := range sizes {
 		for range 2 {
 			if m.reserved+n <= m.limit {
 				var at cu.DevicePtr
@@ -340,11 +355,31 @@ func (m *memory) grow(p *pool, size int64, small bool) (*block, error) {
 		backend.ErrOutOfMemory, size, m.live, m.reserved, m.limit, total, free)
 }
 
+// whole reports whether b is a segment of which nothing is live.
+func (b *block) whole() bool { return b.free && b.prev == nil && b.next == nil }
+
+// adopt moves a segment of the shared pool that is wholly free, and not much larger
+// than one of the driver's would be, to a graph's pool.
+func (m *memory) adopt(p *pool, size int64, small bool) *block {
+	if !p.graph || m.exact {
+		return nil
+	}
+	for i, b := range m.shared.segments {
+		if b.whole() && b.small == small && b.size >= size && b.size <= max(largeSegment, 2*size) {
+			m.shared.tree(small).remove(b)
+			m.shared.segments = slices.Delete(m.shared.segments, i, i+1)
+			p.segments = append(p.segments, b)
+			b.pool = p
+			return b
+		}
+	}
+	return nil
+}
+
 // release gives the segments of the shared pool back that are wholly free, and
 // reports whether there were any. It waits for the work that used them.
 func (m *memory) release() (freed bool, err error) {
-	whole := func(b *block) bool { return b.free && b.next == nil }
-	if !slices.ContainsFunc(m.shared.segments, whole) {
+	if !slices.ContainsFunc(m.shared.segments, (*block).whole) {
 		return false, nil
 	}
 	err = m.dev.bound(func() error {
@@ -354,7 +389,7 @@ func (m *memory) release() (freed bool, err error) {
 		var kept []*block
 		var errs []error
 		for _, b := range m.shared.segments {
-			if !whole(b) {
+			if !b.whole() {
 				kept = append(kept, b)
 				continue
 			}
