@@ -3,11 +3,13 @@ package cuda
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -69,7 +71,7 @@ func TestKernelsCompile(t *testing.T) {
 					if err != nil {
 						t.Errorf("%v\n%s", err, out)
 					} else {
-						t.Logf("%s", out)
+						t.Logf("%.0f s of processor time\n%s", cmd.ProcessState.UserTime().Seconds(), out)
 					}
 				})
 			}
@@ -125,12 +127,12 @@ func compileShareOfCatalogue(t *testing.T, major, number, of int) {
 					continue
 				}
 				source := k.source(size)
-				key := sourceKey(source, options)
+				key := sourceKey(k, source, options)
 				if known.has[key] {
 					remembered++
 					continue
 				}
-				_, log, err := nv.Compile(source, k.String(), headers(), options)
+				_, log, err := nv.Compile(source, k.String(), sources(k.file), options)
 				if err != nil {
 					t.Errorf("sm_%d: %v: %v", to.arch, k, err)
 					continue
@@ -213,23 +215,13 @@ func (c *checked) add(key string) {
 }
 
 // sourceKey names all that a compilation depends on but the compiler.
-func sourceKey(source string, options []string) string {
+func sourceKey(k spec, source string, options []string) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q\n", options)
-	seen := map[string]bool{}
-	var include func(text string)
-	include = func(text string) {
-		fmt.Fprintf(h, "%q\n", text)
-		for line := range strings.Lines(text) {
-			if name, ok := strings.CutPrefix(line, "#include \""); ok {
-				if name, _, _ = strings.Cut(name, "\""); !seen[name] {
-					seen[name] = true
-					include(headers()[name])
-				}
-			}
-		}
+	fmt.Fprintf(h, "%q %q\n", options, source)
+	included := sources(k.file)
+	for _, name := range slices.Sorted(maps.Keys(included)) {
+		fmt.Fprintf(h, "%q\n", included[name])
 	}
-	include(source)
 	return fmt.Sprintf("%x", h.Sum(nil)[:12])
 }
 
@@ -242,7 +234,7 @@ func TestSpillsAndWarningsAreFoundInALog(t *testing.T) {
 		t.Fatal(err)
 	}
 	pow := spec{file: "binary.cu", op: "Pow", t: backend.Float64}
-	_, log, err := nv.Compile(pow.source(elementwiseBytes(3)), pow.String(), headers(), []string{"--gpu-architecture=sm_90", "--std=c++17", "--ptxas-options=-v", "--maxrregcount=16"})
+	_, log, err := nv.Compile(pow.source(elementwiseBytes(3)), pow.String(), sources(pow.file), []string{"--gpu-architecture=sm_90", "--std=c++17", "--ptxas-options=-v", "--maxrregcount=16"})
 	if err != nil {
 		t.Fatal(err)
 	}
