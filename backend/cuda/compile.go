@@ -123,8 +123,9 @@ func writeImage(path string, image []byte) {
 	}
 }
 
-// Warmup compiles every kernel that works on these dtypes alone, all kernels if
-// none is given, for the folder that keeps them.
+// Warmup compiles every kernel that works on these dtypes and float32 alone, all
+// kernels if none is given, for the folder that keeps them: on a machine like those
+// that are to find them there, as their images depend on GPU and compiler.
 func (d *Device) Warmup(dtypes ...backend.DType) error {
 	c, err := d.openCompiler()
 	if err != nil {
@@ -135,7 +136,9 @@ func (d *Device) Warmup(dtypes ...backend.DType) error {
 		size uintptr
 	}
 	var todo []item
-	in := func(t backend.DType) bool { return len(dtypes) == 0 || slices.Contains(dtypes, t) }
+	in := func(t backend.DType) bool { // what a kernel does not use is float32
+		return len(dtypes) == 0 || t == backend.Float32 || slices.Contains(dtypes, t)
+	}
 	for _, family := range catalogue {
 		for k, size := range family {
 			if in(k.t) && in(k.u) && in(k.v) {

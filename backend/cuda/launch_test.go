@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/descent-ml/descent/backend"
 	"github.com/descent-ml/descent/cuda/nvrtc"
 	"github.com/descent-ml/descent/internal/fakecuda"
 )
@@ -206,4 +207,29 @@ func TestMuchSharedMemoryIsAskedFor(t *testing.T) {
 		t.Error("10 MiB of shared memory are no error")
 	}
 	must(t, d.add(b.(*buffer), 1))
+}
+
+func TestWarmupCompilesAhead(t *testing.T) {
+	countOnly(t)
+	dir := t.TempDir()
+	d := testDevice(t, Options{CacheDir: dir})
+	err := d.Warmup(backend.Int8)
+	if !errors.Is(err, nvrtc.ErrCompilation) || strings.Count(err.Error(), "cuda:0: kernel") != 1 || !strings.Contains(err.Error(), brokenSpec.String()) {
+		t.Errorf("one kernel is broken: %v", err)
+	}
+	n := fakecuda.Stats().Calls["nvrtcCompileProgram"]
+	x, err := d.Alloc(100)
+	must(t, err)
+	defer x.Free()
+	a := backend.Array{Buf: x, DType: backend.Int8, Shape: []int{100}, Strides: []int{1}}
+	must(t, d.Unary(backend.Neg, a, a, backend.Params{}))
+	must(t, d.Binary(backend.Add, a, a, a, backend.Params{}))
+	if after := fakecuda.Stats().Calls["nvrtcCompileProgram"]; n < 50 || after != n {
+		t.Errorf("Warmup compiles %d kernels, and ops after it %d", n, after-n)
+	}
+	a.DType = backend.Int16
+	must(t, d.Unary(backend.Neg, a, a, backend.Params{}))
+	if after := fakecuda.Stats().Calls["nvrtcCompileProgram"]; after != n+1 {
+		t.Errorf("an op of another dtype compiles %d kernels", after-n)
+	}
 }
