@@ -57,7 +57,35 @@ func (d *Device) planAttention(part attentionPart, t backend.DType, features int
 	if features > room {
 		room = 128
 	}
+	if t.Size() == 2 && d.arch >= 80 && part != attentionStatistics {
+		return tensorAttention(part, t, room)
+	}
 	return plainAttention(part, t, room)
+}
+
+// tensorAttention is the plan of attention_tensor.cu, whose tiles it follows.
+func tensorAttention(part attentionPart, t backend.DType, room int) attentionPlan {
+	p := attentionPlan{
+		spec:    spec{file: "attention_tensor.cu", op: attentionOps[part], t: t, u: t, v: t, variant: uint8(room)},
+		threads: 128,
+	}
+	const size, statistic = 2, 8 // bytes of an element, and of what a query has
+	rows, columns := 128, 32
+	if part == attentionForward {
+		if room == 64 {
+			columns = 64
+		}
+		p.tile, p.shared = rows, uint32((rows+2*columns)*room*size)
+		return p
+	}
+	if room == 128 {
+		rows = 64
+	}
+	p.tile, p.shared = rows, uint32((2*rows+4*columns)*room*size)
+	if part == attentionKeys {
+		p.shared += uint32(2 * columns * statistic)
+	}
+	return p
 }
 
 // plainAttention is the plan of attention.cu, whose tiles it follows.
@@ -81,7 +109,7 @@ func plainAttention(part attentionPart, t backend.DType, room int) attentionPlan
 		copies = 2
 		switch size * room {
 		case 256:
-			rows, columns = 32, 64
+			rows, columns = 64, 32
 		case 512:
 			rows, columns = 16, 32
 		default:
@@ -101,7 +129,8 @@ func init() {
 			}
 			for part := attentionForward; part <= attentionKeys; part++ {
 				for _, room := range []int{64, 128} {
-					if !yield(plainAttention(part, t, room).spec, unsafe.Sizeof(attentionArgs{})) {
+					if !yield(plainAttention(part, t, room).spec, unsafe.Sizeof(attentionArgs{})) ||
+						t.Size() == 2 && !yield(tensorAttention(part, t, room).spec, unsafe.Sizeof(attentionArgs{})) {
 						return
 					}
 				}

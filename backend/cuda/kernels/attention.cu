@@ -37,7 +37,7 @@ template <int RM, int RN> DEVICE void dots(A (&s)[RM][RN], const A *x, const A *
 #pragma unroll
         for (int j = 0; j < RN; j++) s[i][j] = 0;
     }
-#pragma unroll 2
+#pragma unroll 1
     for (u32 e = 0; e < features; e += N) {
         Vec<A, N> row[RM];
 #pragma unroll
@@ -183,8 +183,7 @@ DEVICE void attend(Attention, const AttentionArgs &args) {
 
 // gradients makes those of a tile of queries, or of keys and values.
 template <bool KEYS> DEVICE void gradients(const AttentionArgs &args) {
-    constexpr bool LARGEST = sizeof(A) * E == 1024;
-    constexpr int RM = sizeof(A) * E == 256 ? 2 : 1, RN = sizeof(A) * E == 256 ? 4 : LARGEST ? 1 : 2;
+    constexpr int RM = sizeof(A) * E == 256 ? 4 : 1, RN = sizeof(A) * E == 1024 ? 1 : 2;
     constexpr int ROWS = 16 * RM, COLS = 16 * RN;
     DYNAMIC_SHARED(A, shared);
     // Of the tile q and g, or k and v; of what it walks the others.
@@ -202,8 +201,7 @@ template <bool KEYS> DEVICE void gradients(const AttentionArgs &args) {
     u32 heads = KEYS ? args.group : 1;
     for (u32 h = 0; h < heads; h++) {
         u32 head = KEYS ? task.head * args.group + h : task.head / args.group; // of b
-        const Vec<A, 2> *statistics =
-            static_cast<const Vec<A, 2> *>(args.statistics) + i64(task.batch * args.heads + (KEYS ? head : task.head)) * args.queries;
+        i64 of_head = i64(task.batch * args.heads + (KEYS ? head : task.head)) * args.queries;
         for (u32 c0 = begin; c0 < end; c0 += COLS) {
             __syncthreads(); // readers of the last tiles
             fetch<COLS>(other, b.from<const T>(task.batch, head, c0), b.row, columns - c0, args.features);
@@ -218,7 +216,7 @@ template <bool KEYS> DEVICE void gradients(const AttentionArgs &args) {
                 for (int j = 0; j < RN; j++) {
                     u32 row = r0 + y + i, column = c0 + x + 16 * j, query = KEYS ? column : row;
                     if (sees(args, query, KEYS ? row : column)) {
-                        Vec<A, 2> of = load<2>(&statistics[query].at[0]);
+                        Vec<A, 2> of = load<2>(static_cast<const A *>(args.statistics) + (of_head + query) * 2);
                         p[i][j] = math::exp2(p[i][j] * factor - of[0]);
                         ds[i][j] = p[i][j] * (ds[i][j] - of[1]);
                     } else {
