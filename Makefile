@@ -3,6 +3,7 @@
 # make bench    times against PyTorch, printed as ratios
 # make count    what a training step asks of a GPU, counted on the fake driver
 # make accuracy  three epochs of examples/mnist from three seeds
+# make gpu-verify  packs what verifies this tree on a machine with a GPU and without Go
 # make golden   PyTorch's answers to internal/optest, again
 # make fuzz     every fuzz target for FUZZTIME
 # make cross    builds and vets for the platforms in PLATFORMS
@@ -11,7 +12,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: test check go-test parity parity-cuda parity-selftest bench count accuracy golden fuzz cross
+.PHONY: test check go-test parity parity-cuda parity-selftest bench count accuracy gpu-verify golden fuzz cross
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
@@ -62,6 +63,9 @@ count:
 
 accuracy:
 	go run ./internal/bench -accuracy -out BENCH.md
+
+gpu-verify:
+	scripts/gpu-verify
 
 golden:
 	go test ./internal/optest -update

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,19 +76,11 @@ func tinySizes() sizes {
 }
 
 // open opens the device anew: what it counts begins at zero.
-func (g *gpu) open() (*cuda.Device, error) { return cuda.New(g.index, cuda.Options{}) }
+func (g *gpu) open(o cuda.Options) (*cuda.Device, error) { return cuda.New(g.index, o) }
 
 // wants reports whether a workload was asked for.
 func (g *gpu) wants(name string) bool {
-	if len(g.only) == 0 {
-		return true
-	}
-	for _, o := range g.only {
-		if o == name {
-			return true
-		}
-	}
-	return false
+	return len(g.only) == 0 || slices.Contains(g.only, name)
 }
 
 // result prints a key number.
@@ -235,7 +228,7 @@ func (g *gpu) machine(about string) error {
 // device is waited for at its beginning and at its end, as gpu_peer.py does.
 func timeDevice(dev backend.Device, fn func(n int) error, once *float64, window time.Duration) (float64, error) {
 	if *once == 0 {
-		if err := fn(3); err != nil {
+		if err := fn(6); err != nil { // a captured step is recorded by the fourth
 			return 0, err
 		}
 		if err := dev.Sync(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/descent-ml/descent/backend"
+	"github.com/descent-ml/descent/backend/cuda"
 	"github.com/descent-ml/descent/data"
 	"github.com/descent-ml/descent/models"
 	"github.com/descent-ml/descent/nn"
@@ -27,7 +28,7 @@ const (
 
 // kernels compiles every kernel for the device, into the folder that keeps them.
 func (g *gpu) kernels() (bool, error) {
-	dev, err := g.open()
+	dev, err := g.open(cuda.Options{})
 	if err != nil {
 		return false, err
 	}
@@ -118,7 +119,8 @@ func (g *gpu) curve(l lesson, p *gpuPeer, ok *bool) error {
 
 // train returns the losses of the first steps.
 func (g *gpu) train(l lesson, batches []host, capture bool) ([]float64, error) {
-	dev, err := g.open()
+	// Some of cuDNN's algorithms add in another order each time.
+	dev, err := g.open(cuda.Options{Deterministic: true})
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +186,7 @@ func (g *gpu) memory() (ok bool, err error) {
 		if !g.wants(l.name) {
 			continue
 		}
-		dev, err := g.open()
+		dev, err := g.open(cuda.Options{})
 		if err != nil {
 			return false, err
 		}
@@ -239,7 +241,7 @@ func (g *gpu) flat() (ok bool, err error) {
 		if capture {
 			mode = "captured"
 		}
-		dev, err := g.open()
+		dev, err := g.open(cuda.Options{})
 		if err != nil {
 			return false, err
 		}
@@ -309,7 +311,7 @@ func (g *gpu) waits() (ok bool, err error) {
 		if capture {
 			mode = "captured"
 		}
-		dev, err := g.open()
+		dev, err := g.open(cuda.Options{})
 		if err != nil {
 			return false, err
 		}

@@ -217,6 +217,7 @@ ready = {}
 
 def timed(q):
     name, variant = q["name"], q["variant"]
+    torch.backends.cudnn.benchmark = True
     if variant not in WORK[name]:
         return {"missing": "no such variant"}
     if (name, variant) not in ready:
@@ -253,6 +254,7 @@ def drop(q):
 
 
 def peak(q):
+    torch.backends.cudnn.benchmark = False
     if DEV != "cuda":
         return {"missing": "PyTorch has no GPU"}
     run = training(q["name"], False)

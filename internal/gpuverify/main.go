@@ -177,6 +177,9 @@ func (r *runner) part(ctx context.Context, p part) {
 	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
 	cmd.Dir = filepath.Join(r.root, c.dir)
 	cmd.Env = append(os.Environ(), "DESCENT_PYTHON="+r.python, "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1")
+	if r.tiny { // PyTorch is on the CPU, and its threads wait for each other by spinning
+		cmd.Env = append(cmd.Env, "OMP_NUM_THREADS=1")
+	}
 	cmd.Env = append(cmd.Env, c.env...)
 	var stdout, all buffer
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&stdout, &all), &all
