@@ -58,7 +58,16 @@ template <int N> struct NormMoments {
     }
     static DEVICE Moments identity() { return {0, 0, 0, 0}; }
     // portion is how much of n + m values m are, where n > 0.
-    static DEVICE A portion(A n, A m) { return n > 0 ? math::quotient(m, n + m) : A(0); }
+    static DEVICE A portion(A n, A m) {
+        if constexpr (same<A, f64>) { // a division takes more registers than two of Newton's steps
+            f64 sum = n + m, r = math::quotient(1.0f, static_cast<f32>(sum));
+            r *= 2 - sum * r;
+            r *= 2 - sum * r;
+            return n > 0 ? m * r : 0;
+        } else {
+            return n > 0 ? math::quotient(m, n + m) : 0;
+        }
+    }
     // join is that of Chan, Golub and LeVeque, "Algorithms for computing the sample
     // variance", 1983; part is portion(a.n, b.n).
     static DEVICE Moments join(Moments a, Moments b, A part) {
@@ -268,7 +277,9 @@ template <class Op, int N> DEVICE void rows(const NormArgs &args) {
 #pragma unroll
         for (int j = 1; j < N; j++) p = Op::join(p, op.lane(j));
         p = group_reduce(p, args.group, [](typename Op::Partial a, typename Op::Partial b) { return Op::join(a, b); });
-        if (result < args.size && lane == 0) keep<Op>(args, base, result, p);
+        if (result >= args.size || lane > 0) return;
+        locate(args.kept, result, args.results, base); // again, as registers are dear
+        keep<Op>(args, base, result, p);
     }
 }
 
@@ -306,6 +317,7 @@ template <class Op, int N> DEVICE void columns(const NormArgs &args) {
         for (int j = 0; j < N; j++) p[j] = op.lane(j);
         join_layers<Op, N>(p, width);
         if (!inside || layer > 0) return;
+        locate(args.kept, column, args.results, base); // again, as registers are dear
 #pragma unroll
         for (int j = 0; j < N; j++) {
             keep<Op>(args, base, column * N + j, p[j]);

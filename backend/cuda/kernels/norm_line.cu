@@ -91,6 +91,12 @@ struct Norm {
 };
 
 struct NormBackward {
+    struct First {
+        static constexpr bool again = false;
+    };
+    struct Second {
+        static constexpr bool again = true;
+    };
     template <int N> static DEVICE void run(const NormArgs &args) {
         Row<N> row(args);
         Vec<T, N> xs[KEPT], gs[KEPT];
@@ -103,23 +109,32 @@ struct NormBackward {
             mean = typed<A>(args.results[STAT].data)[row.base[STAT]];
             rstd = inverse(args, typed<A>(args.variance)[row.base[STAT]]);
         }
-        // f is called with where a vector lies, x̂ and g·weight.
-        auto each = [&](auto f) {
+        // f is called with where a vector lies, x̂ and g·weight, which take the place of x
+        // and g where no rounding is lost.
+        auto each = [&](auto pass, auto f) {
             row.each([&](u32 i, int k) {
                 i64 at[SLOTS];
                 row.locate_vector(i, at);
                 Vec<A, N> hat = widened(k < KEPT ? xs[k] : row.x(i)), g = widened(k < KEPT ? gs[k] : row.g(i));
-                Affine<N> affine(args, at[AFFINE]);
+                if (!(same<T, A> && decltype(pass)::again && k < KEPT)) {
+                    Affine<N> affine(args, at[AFFINE]);
 #pragma unroll
-                for (int j = 0; j < N; j++) {
-                    hat[j] = (hat[j] - mean) * rstd;
-                    g[j] *= affine.weight[j];
+                    for (int j = 0; j < N; j++) {
+                        hat[j] = (hat[j] - mean) * rstd;
+                        g[j] *= affine.weight[j];
+                    }
+                }
+                if constexpr (same<T, A>) {
+                    if (k < KEPT) {
+                        xs[k] = hat;
+                        gs[k] = g;
+                    }
                 }
                 f(at, hat, g);
             });
         };
         Pair sums = {0, 0};
-        each([&](const i64 *, const Vec<A, N> &hat, const Vec<A, N> &g) {
+        each(First(), [&](const i64 *, const Vec<A, N> &hat, const Vec<A, N> &g) {
 #pragma unroll
             for (int j = 0; j < N; j++) {
                 sums.first += g[j];
@@ -128,7 +143,7 @@ struct NormBackward {
         });
         sums = group_reduce(sums, args.group, AddPairs());
         A n = static_cast<A>(args.count), mean_g = sums.first / n, mean_t = sums.second / n;
-        each([&](const i64 *at, const Vec<A, N> &hat, const Vec<A, N> &g) {
+        each(Second(), [&](const i64 *at, const Vec<A, N> &hat, const Vec<A, N> &g) {
             Vec<T, N> r;
 #pragma unroll
             for (int j = 0; j < N; j++) r[j] = to<T>((g[j] - mean_g - hat[j] * mean_t) * rstd);
