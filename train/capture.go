@@ -101,13 +101,13 @@ func (c *Captured[B]) Step(b B) (loss *tensor.Tensor, keep Keep, err error) {
 	dev, ok := scope.Device().(backend.GraphDevice)
 	e := c.find(key(xs))
 	if !ok || e.warm < c.o.WarmUp {
-		e.warm++
 		var out result
 		c.opt.ZeroGrad()
 		if err := c.gradients(b, &out); err != nil {
 			return nil, nil, err
 		}
 		c.opt.Step()
+		e.warm++
 		return out.loss, out.keep, nil
 	}
 	if e.graph != nil && e.calls == nil && !slices.Equal(e.where, c.places()) {

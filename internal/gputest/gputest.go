@@ -29,7 +29,7 @@ func Open(t testing.TB) *cuda.Device {
 		return d.(*cuda.Device)
 	}
 	fakecuda.Libraries(t)
-	d, err := cuda.New(0, cuda.Options{})
+	d, err := cuda.New(0, cuda.Options{CacheDir: t.TempDir()}) // no fake kernels in the user's folder
 	if err != nil {
 		t.Fatal(err)
 	}
