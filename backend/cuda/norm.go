@@ -84,8 +84,8 @@ func statistics(x backend.DType) backend.DType {
 func (d *Device) Norm(out, mean, variance, x, weight, bias backend.Array, eps float64) error {
 	note(d, "Norm", noOp, out, eps)
 	affine, same := either(&weight, &bias)
-	c, ok := d.norm(&x, &out, &mean, &variance, affine)
-	if !ok || !same {
+	var c norm
+	if !c.init(d, &x, &out, &mean, &variance, affine) || !same {
 		return unsupported("Norm", x.DType)
 	}
 	if x.Size() == 0 {
@@ -100,7 +100,8 @@ func (d *Device) Norm(out, mean, variance, x, weight, bias backend.Array, eps fl
 	if c.byLine() {
 		return c.line("Norm")
 	}
-	if err := c.reduce("NormMoments"); err != nil {
+	defer c.free()
+	if err := c.reduce("NormMoments", false); err != nil {
 		return err
 	}
 	return c.pass("NormScale")
@@ -115,8 +116,8 @@ func (d *Device) NormBackward(dx, dweight, dbias, g, x, mean, variance, weight b
 	if affine.Buf == nil {
 		affine = &weight
 	}
-	c, ok := d.norm(&x, &g, &mean, &variance, affine)
-	if !ok || dx.Buf != nil && dx.DType != x.DType || weight.Buf != nil && weight.DType != c.u || dbias.Buf != nil && dbias.DType != c.u {
+	var c norm
+	if !c.init(d, &x, &g, &mean, &variance, affine) || dx.Buf != nil && dx.DType != x.DType || weight.Buf != nil && weight.DType != c.u || dbias.Buf != nil && dbias.DType != c.u {
 		return unsupported("NormBackward", x.DType)
 	}
 	c.args.eps = eps
@@ -160,12 +161,7 @@ func (c *norm) gradient(dx, dweight, dbias, g, x, mean, weight *backend.Array, s
 	if c.byLine() {
 		return false, c.line("NormBackward")
 	}
-	sums, err := c.dev.Alloc(c.results.size * c.partial("NormSums"))
-	if err != nil {
-		return false, err
-	}
-	defer sums.Free()
-	a.sums = sums.(*buffer).use()
+	defer c.free()
 	a.weighted = bit(!c.elements.constant(normAffine))
 	grads, _ := either(dweight, dbias)
 	done = same && grads.Buf != nil && a.weighted == 0 && sharedAxes(grads, x) == kept
@@ -175,7 +171,7 @@ func (c *norm) gradient(dx, dweight, dbias, g, x, mean, weight *backend.Array, s
 			return false, err
 		}
 	}
-	if err := c.reduce("NormSums"); err != nil {
+	if err := c.reduce("NormSums", true); err != nil {
 		return false, err
 	}
 	if done { // the order of the results is x's still
@@ -198,5 +194,6 @@ func (c *norm) parameters(dweight, dbias, g, x, mean *backend.Array) error {
 	if err := c.over(sharedAxes(grads, x), x, g, mean, grads); err != nil {
 		return err
 	}
-	return c.reduce("NormSums")
+	defer c.free()
+	return c.reduce("NormSums", false)
 }

@@ -11,18 +11,20 @@ type norm struct {
 	dev               *Device
 	t, u              backend.DType // of x, of the affine parameters
 	results, elements layout
+	scratch           backend.Buffer
 	args              normArgs
 }
 
-// norm checks dtypes and sizes; y is out or its gradient, and affine may lack Buf.
-func (d *Device) norm(x, y, mean, variance, affine *backend.Array) (c norm, ok bool) {
+// init reports whether there are kernels for such arrays; y is out or its gradient,
+// and affine may lack Buf.
+func (c *norm) init(d *Device, x, y, mean, variance, affine *backend.Array) bool {
 	c.dev, c.t, c.u = d, x.DType, x.DType
 	c.args.variance = addr(*variance)
 	if affine.Buf != nil {
 		c.u = affine.DType
 	}
 	stat := statistics(x.DType)
-	return c, x.DType.IsFloat() && y.DType == x.DType && mean.DType == stat && variance.DType == stat && alike(mean, variance) &&
+	return x.DType.IsFloat() && y.DType == x.DType && mean.DType == stat && variance.DType == stat && alike(mean, variance) &&
 		(c.u == x.DType || c.u == stat) && len(x.Shape) <= maxDims
 }
 
@@ -207,22 +209,31 @@ func (c *norm) plan() (variant uint8, blocks int) {
 	return normRows, ceilDiv(results.size, normThreads/group)
 }
 
-// reduce makes NormMoments or NormSums, of parts if need be.
-func (c *norm) reduce(op string) error {
+// reduce makes NormMoments or NormSums, of parts if need be. With keep the sums stand in
+// scratch memory until free is called.
+func (c *norm) reduce(op string, keep bool) error {
 	a := &c.args
+	var variant uint8
+	blocks, parts, size := 0, 0, c.results.size*c.partial(op)
 	a.chunks = 0
 	if c.elements.size > 0 {
-		variant, blocks := c.plan()
-		if a.chunks == 1 {
-			return c.launch(op, variant, blocks, 1, normThreads)
+		if variant, blocks = c.plan(); a.chunks > 1 {
+			parts = size * int(a.chunks)
 		}
-		buf, err := c.dev.Alloc(int(a.chunks) * c.results.size * c.partial(op))
+	}
+	if parts > 0 || keep {
+		buf, err := c.dev.Alloc(parts + size)
 		if err != nil {
 			return err
 		}
-		defer buf.Free()
+		c.scratch = buf
 		a.partial = buf.(*buffer).use()
-		if err := c.launch(op, variant, blocks, a.chunks, normThreads); err != nil {
+		if keep {
+			a.sums = a.partial + uint64(parts)
+		}
+	}
+	if c.elements.size > 0 {
+		if err := c.launch(op, variant, blocks, a.chunks, normThreads); err != nil || a.chunks == 1 {
 			return err
 		}
 	}
@@ -230,6 +241,14 @@ func (c *norm) reduce(op string) error {
 	a.group = uint32(normThreads / min(normThreads, powerBelow(int(a.chunks)/4)))
 	c.results.describe(&a.kept, a.results[:], 1)
 	return c.launch(op, normFinish, ceilDiv(c.results.size, int(a.group)), 1, normThreads)
+}
+
+// free gives back what reduce allocated.
+func (c *norm) free() {
+	if c.scratch != nil {
+		c.scratch.Free()
+	}
+	c.scratch, c.args.partial, c.args.sums = nil, 0, 0
 }
 
 // pass makes NormScale or NormGradient.
