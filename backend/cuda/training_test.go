@@ -121,4 +121,3 @@ func TestMNIST(t *testing.T) {
 		})
 	}
 }
-
