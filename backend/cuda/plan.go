@@ -159,6 +159,10 @@ func (d *Device) openCuDNN() error {
 	return d.convErr
 }
 
+// maxConvWorkspace is the most scratch memory that a plan may want: what a faster
+// one saves is not worth the room that it takes from activations.
+const maxConvWorkspace = 2 << 30
+
 // closeConv gives the plans and the handle back.
 func (d *Device) closeConv() error {
 	d.convMu.Lock()
@@ -243,7 +247,7 @@ func (d *Device) search(k convKey, try func(*convPlan) error) (*convPlan, error)
 	var refused []error
 	for _, form := range k.forms() {
 		err := d.bound(func() error {
-			plans, err := k.plans(d.cudnn, d.handle, form, cudnn.Search{Exclude: excluded(k.dtype, &d.options), MaxWorkspace: d.mem.limit / 4}, wanted)
+			plans, err := k.plans(d.cudnn, d.handle, form, cudnn.Search{Exclude: excluded(k.dtype, &d.options), MaxWorkspace: min(d.mem.limit/4, maxConvWorkspace)}, wanted)
 			if err == nil && len(plans) > 1 {
 				return d.fastestPlan(&form, plans, try)
 			}
