@@ -147,7 +147,7 @@ type attentionCall struct {
 	args   attentionArgs
 	copies [8]struct {
 		*temporary
-		target *backend.Array // what it is copied to in the end, or nil
+		target backend.Array // what it is copied to in the end, if it has memory
 	}
 	made int
 }
@@ -214,7 +214,7 @@ func (c *attentionCall) reads(to *heads, a *backend.Array) error {
 func (c *attentionCall) writes(to *heads, a *backend.Array) error {
 	t, err := c.place(to, a)
 	if t != nil {
-		c.copies[c.made-1].target = a
+		c.copies[c.made-1].target = *a
 	}
 	return err
 }
@@ -241,8 +241,8 @@ func (c *attentionCall) place(to *heads, a *backend.Array) (*temporary, error) {
 // finish copies the outputs to where they belong.
 func (c *attentionCall) finish() error {
 	for i := range c.copies[:c.made] {
-		if t := &c.copies[i]; t.target != nil {
-			if err := c.d.Copy(*t.target, t.Array, false); err != nil {
+		if t := &c.copies[i]; t.target.Buf != nil {
+			if err := c.d.Copy(t.target, t.Array, false); err != nil {
 				return err
 			}
 		}

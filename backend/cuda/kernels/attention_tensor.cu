@@ -58,7 +58,7 @@ template <int M, int N> struct Lines {
     DEVICE void products(T *x, u32 row, T *y) {
         u32 lane = threadIdx.x % 32;
         clear();
-#pragma unroll
+#pragma unroll 4
         for (int e = 0; e < E / 16; e++) {
             u32 a[M][4];
 #pragma unroll
@@ -140,11 +140,13 @@ DEVICE void attend(Attention, const AttentionArgs &args) {
     T *q = shared, *k = q + ROWS * E, *v = k + COLS * E;
     Task task(args.heads, args.tiles, ROWS);
     u32 i0 = task.first, warp = threadIdx.x / 32 * 16 * M, shared_head = task.head / args.group, features = args.features;
-    const T *keys = args.k.from<const T>(task.batch, shared_head, 0), *values = args.v.from<const T>(task.batch, shared_head, 0);
     Copies copies;
+    auto fetch_other = [&](T *tile, const Heads &from, u32 k0) {
+        fetch<COLS>(copies, tile, from.from<const T>(task.batch, shared_head, k0), from.row, args.keys - k0, features);
+        copies.commit();
+    };
     fetch<ROWS>(copies, q, args.q.from<const T>(task.batch, task.head, i0), args.q.row, args.queries - i0, features);
-    fetch<COLS>(copies, k, keys, args.k.row, args.keys, features);
-    copies.commit();
+    fetch_other(k, args.k, 0);
     Lines<M, PIECES> out;
     out.clear();
     f32 top[M][2], sum[M][2];
@@ -161,8 +163,7 @@ DEVICE void attend(Attention, const AttentionArgs &args) {
     for (u32 k0 = 0; k0 < end; k0 += COLS) {
         copies.wait<0>();
         __syncthreads(); // k is there, and v no longer read
-        fetch<COLS>(copies, v, values + k0 * args.v.row, args.v.row, args.keys - k0, features);
-        copies.commit();
+        fetch_other(v, args.v, k0);
         Lines<M, COLS / 8> s;
         s.products(q, warp, k);
         if (sign != 1) {
@@ -203,10 +204,7 @@ DEVICE void attend(Attention, const AttentionArgs &args) {
         }
         copies.wait<0>();
         __syncthreads(); // v is there, and k no longer read
-        if (k0 + COLS < end) {
-            fetch<COLS>(copies, k, keys + (k0 + COLS) * args.k.row, args.k.row, args.keys - k0 - COLS, features);
-            copies.commit();
-        }
+        if (k0 + COLS < end) fetch_other(k, args.k, k0 + COLS);
         out.add(s, v);
     }
     copies.wait<0>(); // of q, where there are no keys
