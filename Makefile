@@ -34,7 +34,7 @@ check:
 go-test:
 	scripts/need gcc gcc libc6-dev
 	scripts/need g++ g++
-	python=$$(scripts/venv) && CGO_ENABLED=1 DESCENT_PYTHON=$$python go test -race -timeout 20m ./...
+	python=$$(scripts/venv) && CGO_ENABLED=1 DESCENT_PYTHON=$$python go test -race -timeout 45m ./...
 	# Only there may a compiler fuse a product into a sum, which would change random bits.
 	GOAMD64=v3 go test ./random
 	# Under the race detector half of the comparisons with torchvision are left out.
