@@ -58,7 +58,7 @@ template <class Out, class X, class Y, class Z, class F> struct Elementwise {
     static constexpr int inputs = !same<X, None> + !same<Y, None> + !same<Z, None>;
     static constexpr int VIEWS = 1 + inputs + F::ordered;
     static constexpr int N = VARIANT == STRIDED ? 1 : 16 / largest<Out, X, Y, Z>();
-    static constexpr int UNROLL = N < 4 ? 4 : N < 8 ? 2 : 1; // groups under way
+    static constexpr int UNROLL = N < 8 ? 2 : 1; // groups under way
 
     const ElementwiseArgs<VIEWS> &args;
     const F f;
