@@ -287,3 +287,36 @@ func TestNormRefusesWhatItHasNoKernelFor(t *testing.T) {
 		t.Errorf("%d kernels were launched", n-before)
 	}
 }
+
+func TestNormIsTheSameInAnyOrderOfThreads(t *testing.T) {
+	n := newNorms(t)
+	t.Cleanup(func() { fakecuda.Seed(0) })
+	for _, c := range []struct{ shape, group, small, order []int }{
+		{[]int{8, 16, 16, 16}, []int{1, 16, 1, 1}, []int{1, 16, 1, 1}, []int{0, 2, 3, 1}},
+		{[]int{8, 2, 64, 40}, []int{1, 2, 1, 1}, []int{1, 2, 1, 1}, nil},
+		{[]int{400, 96}, []int{400, 1}, []int{1, 96}, nil},
+	} {
+		strides := inOrder(c.shape, c.order)
+		x, g, dx, out := n.array(backend.Float32, c.shape, strides, 0), n.array(backend.Float32, c.shape, strides, 0), n.empty(backend.Float32, c.shape, strides), n.empty(backend.Float32, c.shape, strides)
+		m, v := n.empty(backend.Float32, c.group, inOrder(c.group, nil)), n.empty(backend.Float32, c.group, inOrder(c.group, nil))
+		dw, db := n.empty(backend.Float32, c.small, inOrder(c.small, nil)), n.empty(backend.Float32, c.small, inOrder(c.small, nil))
+		var none backend.Array
+		var first []byte
+		for seed := range int64(3) {
+			fakecuda.Seed(seed)
+			must(t, n.cuda.Norm(out.cuda, m.cuda, v.cuda, x.cuda, none, none, 1e-5))
+			must(t, n.cuda.NormBackward(dx.cuda, dw.cuda, db.cuda, g.cuda, x.cuda, m.cuda, v.cuda, none, 1e-5))
+			var all []byte
+			for _, a := range []paired{m, v, out, dx, dw, db} {
+				raw := make([]byte, a.cuda.Buf.Bytes())
+				must(t, n.cuda.Download(raw, a.cuda.Buf))
+				all = append(all, raw...)
+			}
+			if first == nil {
+				first = all
+			} else if !slices.Equal(first, all) {
+				t.Errorf("%v: other bytes in another order of threads", c.shape)
+			}
+		}
+	}
+}
