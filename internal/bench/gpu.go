@@ -66,7 +66,7 @@ func fullSizes() sizes {
 
 // tinySizes run in seconds on the fake driver.
 func tinySizes() sizes {
-	small := map[string][]int{"mnist": {4, 1, 28, 28}, "resnet18": {4, 3, 8, 8}, "resnet50": {2, 3, 32, 32}, "gpt2": {2, 16}}
+	small := map[string][]int{"mnist": {4, 1, 28, 28}, "resnet18": {4, 3, 16, 16}, "resnet50": {2, 3, 32, 32}, "gpt2": {2, 16}}
 	return sizes{
 		GEMM: 64, Rows: 32, Columns: 64,
 		Layers: 2, Heads: 2, Width: 32, Vocabulary: 64, Positions: 16, Small: 2,

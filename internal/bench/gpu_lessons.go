@@ -52,7 +52,7 @@ func lessonOf(name string) lesson {
 
 func adamW(m nn.Module) optim.Optimizer { return optim.NewAdamW(nn.Params(m), optim.AdamW{LR: 1e-4}) }
 func sgd(m nn.Module) optim.Optimizer {
-	return optim.NewSGD(nn.Params(m), optim.SGD{LR: 1e-2, Momentum: 0.9})
+	return optim.NewSGD(nn.Params(m), optim.SGD{LR: 1e-3, Momentum: 0.9})
 }
 
 // pupil is a model in training on a device.

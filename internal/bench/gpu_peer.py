@@ -126,7 +126,7 @@ MIXED = {"mnist": False, "resnet18": True, "resnet50": True, "gpt2": True}
 
 def optimizer(name, model):
     if name.startswith("resnet"):
-        return torch.optim.SGD(model.parameters(), lr=1e-2, momentum=0.9, fused=DEV == "cuda")
+        return torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=DEV == "cuda")
     return torch.optim.AdamW(model.parameters(), lr=1e-4, fused=DEV == "cuda")
 
 
