@@ -67,7 +67,7 @@ func partialSize(op backend.ReduceOp, x backend.DType) int {
 	case op == backend.All || op == backend.Any, x.IsFloat() && x != backend.Float64:
 		return 4
 	case op == backend.Max || op == backend.Min:
-		return x.Size()
+		return max(4, x.Size())
 	}
 	return 8
 }

@@ -44,7 +44,7 @@ func (w *twins) mixed(dtype backend.DType, n int) []float64 {
 func TestSortsOfEveryLengthMatchTheCPU(t *testing.T) {
 	w := newTwins(t)
 	for dtype := range backend.NumDTypes {
-		lengths := []int{2, 33, 600, 2049}
+		lengths := []int{33, 2049}
 		if dtype == backend.Float32 {
 			lengths = []int{1, 2, 3, 31, 32, 33, 1000, 1023, 1025, 2047, 2048, 2049, 5000}
 		}

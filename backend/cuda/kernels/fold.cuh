@@ -1,9 +1,9 @@
 // Folds: what reductions do with the elements, one struct an opcode. join must be
 // associative and commute, but for rounding.
 #pragma once
-#include "common.cuh"
+#include "global.cuh"
 
-constexpr int smaller(int x, int y) { return x < y ? x : y; }
+DEVICE constexpr int smaller(int x, int y) { return x < y ? x : y; }
 
 // LANES is how many elements a thread takes at a time that keeps a partial result of
 // each: 16 bytes of elements, or 32 of results, and 8 at most, to stay in registers.
@@ -53,9 +53,9 @@ template <class T> struct Prod : Sum<T> {
     static DEVICE Partial join(Partial x, Partial y) { return x * y; }
 };
 
-// Max and Min keep integers as they are.
+// Max and Min keep the elements as they are, but in whole registers.
 template <class T> struct Max : Sum<T> {
-    using Partial = choose<same<T, boolean>, u8, Acc<T>>;
+    using Partial = choose<is_float<T>, Acc<T>, choose<sizeof(T) == 8, i64, i32>>;
     static DEVICE Partial identity() { return least<Partial>(); }
     static DEVICE Partial take(T x, i64) { return widen(x); }
     static DEVICE Partial join(Partial x, Partial y) { return Larger()(x, y); }

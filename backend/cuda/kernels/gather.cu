@@ -1,6 +1,6 @@
 // Gathers move elements and look at none, so they are told apart by size alone; Go
 // calls several neighbours one element of up to 16 bytes where they share an index.
-#include "common.cuh"
+#include "global.cuh"
 
 struct GatherArgs {
     View views[3]; // out, x standing still along the axis, index
@@ -28,7 +28,7 @@ KERNEL(GatherArgs) {
         u32 i = (blockIdx.x * N + j) * THREADS + threadIdx.x;
         if ((good[j] = i < args.dims.size)) {
             locate(args.dims, i, args.views, at[j]);
-            index[j] = static_cast<const i64 *>(args.views[2].data)[at[j][2]];
+            index[j] = *global(static_cast<const i64 *>(args.views[2].data) + at[j][2]);
         }
     }
 #pragma unroll
@@ -37,7 +37,7 @@ KERNEL(GatherArgs) {
             report(args.error, INDEX_OUT_OF_RANGE, args.op, index[j], args.length);
             good[j] = false;
         }
-        if (good[j]) v[j] = static_cast<const Element *>(args.views[1].data)[at[j][1] + index[j] * args.stride];
+        if (good[j]) v[j] = *global(static_cast<const Element *>(args.views[1].data) + at[j][1] + index[j] * args.stride);
     }
 #pragma unroll
     for (u32 j = 0; j < N; j++) {

@@ -40,6 +40,7 @@ template <int N> struct Partials {
 #pragma unroll
         for (int i = 0; i < N; i++) at[i] = Fold::join(at[i], Fold::take(v[i], number + i * step));
     }
+    DEVICE void take(T x, i64 number) { at[0] = Fold::join(at[0], Fold::take(x, number)); }
     DEVICE Partial joined() const {
         Partial level[N];
 #pragma unroll
@@ -98,16 +99,15 @@ template <int N> DEVICE Partial fold_strided(const ReduceArgs &args, const T *x,
 
 DEVICE Partial fold_straight(const ReduceArgs &args, const T *x, i64 begin, u32 length, u32 lane) {
     Partials<WIDTH> acc;
-    Partials<1> rest;
     x += begin;
     u32 head = (WIDTH - u32(reinterpret_cast<u64>(x) / sizeof(T)) % WIDTH) % WIDTH;
     if (head > length) head = length;
     u32 vectors = (length - head) / WIDTH, tail = head + vectors * WIDTH;
-    for (u32 i = lane; i < head; i += args.group) rest.take(load<1>(x + i), begin + i, 1);
+    for (u32 i = lane; i < head; i += args.group) acc.take(x[i], begin + i);
     each(lane, vectors, args.group, [&](u32 i) { return load<WIDTH>(x + head + i * WIDTH); },
          [&](const Vec<T, WIDTH> &v, u32 i) { acc.take(v, begin + head + i * WIDTH, 1); });
-    for (u32 i = tail + lane; i < length; i += args.group) rest.take(load<1>(x + i), begin + i, 1);
-    return Fold::join(acc.joined(), rest.joined());
+    for (u32 i = tail + lane; i < length; i += args.group) acc.take(x[i], begin + i);
+    return acc.joined();
 }
 
 DEVICE void rows(const ReduceArgs &args) {
@@ -117,7 +117,7 @@ DEVICE void rows(const ReduceArgs &args) {
     if (result < args.kept.size) {
         i64 at[2];
         locate(args.kept, result, args.results, at);
-        const T *x = static_cast<const T *>(args.results[0].data) + at[0];
+        const T *x = global(static_cast<const T *>(args.results[0].data) + at[0]);
         i64 begin = i64(blockIdx.y) * args.chunk;
         u32 length = chunk_length(args, begin);
         if (args.access == STRAIGHT) {
@@ -166,7 +166,7 @@ template <int N> DEVICE void columns(const ReduceArgs &args) {
     Partials<N> acc;
     if (column < args.kept.size) {
         locate(args.kept, column, args.results, at);
-        const T *x = static_cast<const T *>(args.results[0].data) + at[0];
+        const T *x = global(static_cast<const T *>(args.results[0].data) + at[0]);
         u32 begin = blockIdx.y * args.chunk, length = chunk_length(args, begin);
         auto fetch = [&](u32 i) {
             i64 offset[1];

@@ -69,7 +69,7 @@ struct Line {
     DEVICE Line(const ScanArgs &args, u32 line) : stride(args.stride) {
         i64 at[3];
         locate(args.dims, line, args.lines, at);
-        x = static_cast<const T *>(args.lines[0].data) + at[0];
+        x = global(static_cast<const T *>(args.lines[0].data) + at[0]);
         out = static_cast<T *>(args.lines[1].data) + at[1];
         idx = static_cast<i64 *>(args.lines[2].data) + at[2];
     }

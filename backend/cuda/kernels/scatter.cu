@@ -58,12 +58,12 @@ template <int N> struct Place {
         i64 at[3], within[2];
         locate(args.line, line, args.lines, at);
         locate(args.column, column, args.columns, within);
-        return static_cast<T *>(args.lines[k].data) + at[k] + within[k];
+        return global(static_cast<T *>(args.lines[k].data) + at[k] + within[k]);
     }
     DEVICE const i64 *index() const {
         i64 at[3];
         locate(args.line, line, args.lines, at);
-        return static_cast<const i64 *>(args.lines[2].data) + at[2];
+        return global(static_cast<const i64 *>(args.lines[2].data) + at[2]);
     }
     DEVICE bool inside() const { return line < args.line.size && column < args.column.size; }
     DEVICE i64 begin() const { return i64(run) * args.run; }

@@ -6,6 +6,7 @@
 // least digit first: KEYS makes the keys; then for each digit COUNT counts it in
 // every tile, OFFSETS turns counts into places and MOVE moves what is in a tile to
 // them in order; EMIT fetches the elements.
+#include "global.cuh"
 #include "scan.cuh"
 
 enum Variant { SMALL, KEYS, COUNT, OFFSETS, MOVE, EMIT };
@@ -71,7 +72,7 @@ struct Line {
     DEVICE Line(const SortArgs &args, u32 line) : stride(args.stride) {
         i64 at[3];
         locate(args.dims, line, args.lines, at);
-        x = static_cast<const T *>(args.lines[0].data) + at[0];
+        x = global(static_cast<const T *>(args.lines[0].data) + at[0]);
         out = args.lines[1].data ? static_cast<T *>(args.lines[1].data) + at[1] : nullptr;
         idx = args.lines[2].data ? static_cast<i64 *>(args.lines[2].data) + at[2] : nullptr;
     }
