@@ -101,20 +101,16 @@ func plainAttention(part attentionPart, t backend.DType, room int) attentionPlan
 	}
 	size := acc.Size()
 	lanes := 16 / size
-	var rows, columns int
-	copies := 1 // tiles of rows in shared memory, and of columns
-	if part == attentionForward {
-		rows, columns = 16*1024/(size*room), 16*lanes
-	} else {
-		copies = 2
-		switch size * room {
-		case 256:
-			rows, columns = 64, 32
-		case 512:
-			rows, columns = 16, 32
-		default:
-			rows, columns = 16, 16
-		}
+	rows, columns, copies := 16, 16, 2 // copies: tiles of rows in shared memory, and of columns
+	switch {
+	case part == attentionForward:
+		rows, columns, copies = 16*1024/(size*room), 16*lanes, 1
+	case size*room == 256:
+		rows, columns = 64, 32
+	case size*room == 512 && part == attentionKeys:
+		rows = 32
+	case size*room == 512:
+		columns = 32
 	}
 	p.tile = rows
 	p.shared = uint32(size * (copies*(rows+columns)*(room+lanes) + rows*(columns+lanes)))

@@ -183,7 +183,10 @@ DEVICE void attend(Attention, const AttentionArgs &args) {
 
 // gradients makes those of a tile of queries, or of keys and values.
 template <bool KEYS> DEVICE void gradients(const AttentionArgs &args) {
-    constexpr int RM = sizeof(A) * E == 256 ? 4 : 1, RN = sizeof(A) * E == 1024 ? 1 : 2;
+    // Tiles that leave registers for the rest, and fit into Turing's 64 KiB.
+    constexpr int BYTES = sizeof(A) * E;
+    constexpr int RM = BYTES == 256 ? 4 : BYTES == 512 && KEYS ? 2 : 1;
+    constexpr int RN = BYTES == 256 || (BYTES == 512 && !KEYS) ? 2 : 1;
     constexpr int ROWS = 16 * RM, COLS = 16 * RN;
     DYNAMIC_SHARED(A, shared);
     // Of the tile q and g, or k and v; of what it walks the others.
@@ -241,4 +244,9 @@ template <bool KEYS> DEVICE void gradients(const AttentionArgs &args) {
 DEVICE void attend(AttentionQueries, const AttentionArgs &args) { gradients<false>(args); }
 DEVICE void attend(AttentionKeys, const AttentionArgs &args) { gradients<true>(args); }
 
+#ifndef DESCENT_HOST
+// Left to itself, ptxas spills a few registers to fit more blocks.
+#undef THREADS
+#define THREADS 256, 2 // of a block; blocks at once
+#endif
 KERNEL(AttentionArgs) { attend(OP(), args); }
