@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +32,7 @@ func TestTheRunnerOnTheFakeGPU(t *testing.T) {
 		{"build", "-o", bin + "/", "./cmd/descent", "./internal/bench", "./internal/gpuverify"},
 		{"test", "-c", "-o", filepath.Join(bin, "optest.test"), "./internal/optest"},
 	} {
-		cmd := exec.Command(filepath.Join(runtime.GOROOT(), "bin", "go"), args...)
+		cmd := exec.Command("go", args...)
 		cmd.Dir = "../.."
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if text, err := cmd.CombinedOutput(); err != nil {
