@@ -58,7 +58,8 @@ template <class Out, class X, class Y, class Z, class F> struct Elementwise {
     static constexpr int inputs = !same<X, None> + !same<Y, None> + !same<Z, None>;
     static constexpr int VIEWS = 1 + inputs + F::ordered;
     static constexpr int N = VARIANT == STRIDED ? 1 : 16 / largest<Out, X, Y, Z>();
-    static constexpr int UNROLL = N < 8 ? 2 : 1; // groups under way
+    // Groups under way. Double precision needs the registers.
+    static constexpr int UNROLL = N < 8 && largest<Out, X, Y, Z>() < 8 ? 2 : 1;
 
     const ElementwiseArgs<VIEWS> &args;
     const F f;
