@@ -78,6 +78,11 @@ template <int N> DEVICE void backward(const CrossEntropyArgs &args, u32 row, u32
     }
 }
 
+#ifndef DESCENT_HOST
+// Left to itself, ptxas spills a few registers to fit more blocks.
+#undef THREADS
+#define THREADS 256, 2 // of a block; blocks at once
+#endif
 KERNEL(CrossEntropyArgs) {
     u32 row = blockIdx.x * (blockDim.x / args.group) + threadIdx.x / args.group, lane = threadIdx.x % args.group;
     bool is_row = row < args.rows;

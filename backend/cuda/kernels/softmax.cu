@@ -83,6 +83,11 @@ template <class Op, int N> DEVICE void softmax(const SoftmaxArgs &args) {
     }
 }
 
+#ifndef DESCENT_HOST
+// Left to itself, ptxas spills a few registers to fit more blocks.
+#undef THREADS
+#define THREADS 256, 2 // of a block; blocks at once
+#endif
 KERNEL(SoftmaxArgs) {
     if (args.wide) {
         softmax<OP, WIDTH>(args);
