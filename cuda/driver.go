@@ -38,27 +38,13 @@ type Driver struct {
 	devices []*Device
 }
 
-var process struct {
-	sync.Mutex
-	driver *Driver
-}
+var process dl.Once[Driver]
 
 // Open finds and initialises the driver. Every call returns the same one; a failure is not remembered.
 //
 // The error says what to do: a driver that is not there (it lists what was searched), one that is too old (it names the
 // versions), or a machine without a GPU (errors.Is(err, ErrNoDevice)).
-func Open() (*Driver, error) {
-	process.Lock()
-	defer process.Unlock()
-	if process.driver == nil {
-		d, err := open()
-		if err != nil {
-			return nil, err
-		}
-		process.driver = d
-	}
-	return process.driver, nil
-}
+func Open() (*Driver, error) { return process.Get(open) }
 
 func open() (*Driver, error) {
 	lib, err := dl.Open(dl.Driver)

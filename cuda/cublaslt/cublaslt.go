@@ -9,7 +9,6 @@ package cublaslt
 
 import (
 	"fmt"
-	"sync"
 	"unsafe"
 
 	"github.com/descent-ml/descent/cuda/internal/dl"
@@ -49,25 +48,11 @@ type functions struct {
 	matmul    dl.Func `sym:"cublasLtMatmul"`
 }
 
-var process struct {
-	sync.Mutex
-	library *Library
-}
+var process dl.Once[Library]
 
 // Open finds cuBLASLt and opens it. Every call returns the same library; a failure is not remembered. The error says what
 // was searched. Once a driver is open, a library of a later CUDA major version than the driver's is passed over.
-func Open() (*Library, error) {
-	process.Lock()
-	defer process.Unlock()
-	if process.library == nil {
-		l, err := open()
-		if err != nil {
-			return nil, err
-		}
-		process.library = l
-	}
-	return process.library, nil
-}
+func Open() (*Library, error) { return process.Get(open) }
 
 func open() (*Library, error) {
 	lib, err := dl.Open(dl.CuBLASLt)

@@ -22,7 +22,6 @@ package cudnn
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/descent-ml/descent/cuda/internal/dl"
 )
@@ -54,25 +53,11 @@ type functions struct {
 	execute           dl.Func `sym:"cudnnBackendExecute"`
 }
 
-var process struct {
-	sync.Mutex
-	library *Library
-}
+var process dl.Once[Library]
 
 // Open finds cuDNN 9 and opens it. Every call returns the same library; a failure is not remembered. The error says what
 // was searched.
-func Open() (*Library, error) {
-	process.Lock()
-	defer process.Unlock()
-	if process.library == nil {
-		l, err := open()
-		if err != nil {
-			return nil, err
-		}
-		process.library = l
-	}
-	return process.library, nil
-}
+func Open() (*Library, error) { return process.Get(open) }
 
 func open() (*Library, error) {
 	lib, err := dl.Open(dl.CuDNN)

@@ -10,7 +10,6 @@ package nccl
 import (
 	"fmt"
 	"runtime"
-	"sync"
 
 	"github.com/ebitengine/purego"
 
@@ -54,25 +53,11 @@ type functions struct {
 	recv          dl.Func `sym:"ncclRecv"`
 }
 
-var process struct {
-	sync.Mutex
-	library *Library
-}
+var process dl.Once[Library]
 
 // Open finds NCCL and opens it. Every call returns the same library; a failure is not remembered. The error says what was
 // searched.
-func Open() (*Library, error) {
-	process.Lock()
-	defer process.Unlock()
-	if process.library == nil {
-		l, err := open()
-		if err != nil {
-			return nil, err
-		}
-		process.library = l
-	}
-	return process.library, nil
-}
+func Open() (*Library, error) { return process.Get(open) }
 
 func open() (*Library, error) {
 	lib, err := dl.Open(dl.NCCL)

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/descent-ml/descent/cuda/internal/dl"
 )
@@ -80,25 +79,11 @@ type Compiler struct {
 	archList     []int
 }
 
-var process struct {
-	sync.Mutex
-	compiler *Compiler
-}
+var process dl.Once[Compiler]
 
 // Open finds the compiler. Every call returns the same one; a failure is not remembered. Once a driver is open, a compiler
 // of a later CUDA major version than the driver's is passed over.
-func Open() (*Compiler, error) {
-	process.Lock()
-	defer process.Unlock()
-	if process.compiler == nil {
-		c, err := open()
-		if err != nil {
-			return nil, err
-		}
-		process.compiler = c
-	}
-	return process.compiler, nil
-}
+func Open() (*Compiler, error) { return process.Get(open) }
 
 func open() (*Compiler, error) {
 	lib, err := dl.Open(dl.NVRTC)
