@@ -187,6 +187,7 @@ func (r *rule) update(dev backend.Device, ps []*tensor.Tensor, o backend.Optimiz
 	state := make([][]backend.Array, len(ps))
 	for i, p := range ps {
 		grads[i] = p.Grad().Array()
+		state[i] = make([]backend.Array, 0, len(r.slots))
 		for _, t := range r.state[p].slots {
 			state[i] = append(state[i], t.Array())
 		}
@@ -277,6 +278,7 @@ func (r *rule) SetState(state map[string]*tensor.Tensor, steps map[string]int64)
 	if used != len(state) {
 		return fmt.Errorf("optim: the state has %d tensors, of which %d are this optimizer's", len(state), used)
 	}
+	r.settle()
 	for _, g := range r.groups {
 		for i, p := range g.params {
 			n, stepped := steps[g.names[i]]
@@ -285,7 +287,7 @@ func (r *rule) SetState(state map[string]*tensor.Tensor, steps map[string]int64)
 				continue
 			}
 			st := r.stateOf(p)
-			st.step, st.lost = n, nil
+			st.step = n
 			for j, slot := range r.slots {
 				st.slots[j].Assign(state[g.names[i]+"."+slot].ToDevice(p.Device()))
 			}

@@ -32,7 +32,7 @@ func (r *rule) StepScaled(factor, skip *tensor.Tensor, slots *tensor.Slots) {
 		slots = tensor.NewSlots(dev)
 		defer slots.Release()
 	}
-	r.eachSlot(slots, func(key batch, ps []*tensor.Tensor, o backend.OptimizerParams) {
+	r.eachSlot(slots, true, func(key batch, ps []*tensor.Tensor, o backend.OptimizerParams) {
 		s := tensor.NewScope(key.dev, tensor.ScopeOptions{NoGrad: true})
 		defer s.Close()
 		slot := tensor.Zeros(s, tensor.Int64, backend.ScalarsBytes/8).Array()
@@ -76,14 +76,13 @@ func (r *rule) lostBy(key batch, ps []*tensor.Tensor) *tensor.Tensor {
 		for _, p := range ps {
 			r.state[p].lost = l
 		}
-		r.scaled = true
 	}
 	l.count.MoveTo(key.dev)
 	return l.count
 }
 
 // settle takes the steps that were skipped from those that were made. It waits for
-// the device if steps were scaled.
+// the device if steps were scaled. A captured step goes on with the same counts.
 func (r *rule) settle() {
 	if !r.scaled {
 		return
@@ -91,12 +90,20 @@ func (r *rule) settle() {
 	r.scaled = false
 	counts := map[*skips]int64{}
 	for _, st := range r.state {
-		if l := st.lost; l != nil {
-			if _, known := counts[l]; !known {
-				counts[l] = l.count.IntItem()
-			}
-			st.step, st.lost = st.step-counts[l], nil
+		l := st.lost
+		if l == nil {
+			continue
 		}
+		n, known := counts[l]
+		if !known {
+			if n = l.count.IntItem(); n != 0 {
+				s := tensor.NewScope(l.count.Device(), tensor.ScopeOptions{NoGrad: true})
+				l.count.Assign(tensor.Zeros(s, tensor.Int64))
+				s.Close()
+			}
+			counts[l] = n
+		}
+		st.step -= n
 	}
 }
 

@@ -16,7 +16,7 @@ type Capturable interface {
 // StepSlots is Step for a captured step. The device must have a fused kernel.
 func (r *rule) StepSlots(slots *tensor.Slots) {
 	r.settle()
-	r.eachSlot(slots, func(key batch, ps []*tensor.Tensor, o backend.OptimizerParams) {
+	r.eachSlot(slots, false, func(key batch, ps []*tensor.Tensor, o backend.OptimizerParams) {
 		if _, fused := key.dev.(backend.OptimizerDevice); !fused {
 			tensor.Fail("optim", "%v has no fused optimizer, which a captured step needs", key.dev)
 		}
@@ -24,20 +24,28 @@ func (r *rule) StepSlots(slots *tensor.Slots) {
 	})
 }
 
-// eachSlot calls f for each batch with its learning rate and step in a slot.
-func (r *rule) eachSlot(slots *tensor.Slots, f func(key batch, ps []*tensor.Tensor, o backend.OptimizerParams)) {
+// eachSlot calls f for each batch with its learning rate and step in a slot; scaled
+// is for steps that the device may skip.
+func (r *rule) eachSlot(slots *tensor.Slots, scaled bool, f func(key batch, ps []*tensor.Tensor, o backend.OptimizerParams)) {
 	for _, g := range r.groups {
 		byAge, order := r.byAge(g)
 		for _, key := range order {
 			ps, o := byAge[key], r.p
 			o.WeightDecay = g.WeightDecay
+			states := make([]*paramState, len(ps))
+			for i, p := range ps {
+				states[i] = r.state[p]
+			}
 			o.Slot, o.SlotIndex = slots.Add(func() backend.Scalars {
 				if g.WeightDecay != o.WeightDecay {
 					tensor.Fail("optim", "WeightDecay went from %g to %g after the step was captured", o.WeightDecay, g.WeightDecay)
 				}
+				r.scaled = r.scaled || scaled
 				var step int64
-				for _, p := range ps {
-					st := r.stateOf(p)
+				for i, st := range states {
+					if r.state[ps[i]] != st {
+						tensor.Fail("optim", "SetState has taken away the state of %s, which a captured step uses: capture it anew", ps[i].Name())
+					}
 					st.step++
 					step = st.step
 				}

@@ -219,11 +219,23 @@ func (a *AMP) SetState(state map[string]*tensor.Tensor, steps map[string]int64) 
 	if err := a.opt.SetState(state, steps); err != nil {
 		return err
 	}
-	a.scale, a.streak = nil, nil
-	if scale != nil && streak != nil && a.scales() {
-		a.place(scale.Device())
-		a.scale.Assign(scale)
-		a.streak.Assign(streak)
+	if !a.scales() {
+		return nil
 	}
+	given := scale != nil && streak != nil
+	if a.scale == nil {
+		if !given {
+			return nil
+		}
+		a.place(scale.Device())
+	}
+	// In place: a captured step has these tensors.
+	s := tensor.NewScope(a.scale.Device(), tensor.ScopeOptions{NoGrad: true})
+	defer s.Close()
+	if !given {
+		scale, streak = tensor.Full(s, tensor.Float32, a.o.Scale), tensor.Zeros(s, tensor.Float32)
+	}
+	a.scale.Assign(scale.ToDevice(a.scale.Device()))
+	a.streak.Assign(streak.ToDevice(a.scale.Device()))
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -224,9 +225,10 @@ func TestAMPWaitsForNothing(t *testing.T) {
 }
 
 // TestCapturedAMPGivesTheBitsOfSteps replays steps with a scale that overflows at
-// first.
+// first, and again and again as it grows. Steps, which a checkpoint asks for on the
+// way, changes nothing, and neither does SetState with the state as it is.
 func TestCapturedAMPGivesTheBitsOfSteps(t *testing.T) {
-	run := func(capture bool) (map[string][]float32, float64, map[string]int64) {
+	run := func(capture bool, every int) (map[string][]float32, float64, map[string]int64) {
 		dev := newDevice(t)
 		m := newMLP(dev, 1, 2, 16, 3, 0.2)
 		amp := train.NewAMP(optim.NewAdamW(nn.Params(m), optim.AdamW{LR: 0.01}),
@@ -234,14 +236,25 @@ func TestCapturedAMPGivesTheBitsOfSteps(t *testing.T) {
 		loader := data.NewLoader(clusters(120, 3), data.Stack(2), dev, data.LoaderOptions{BatchSize: 12, Seed: 5})
 		_, err := train.Fit(context.Background(), loader, amp, func(b data.Batch) (*tensor.Tensor, train.Metrics) {
 			return nn.CrossEntropy(m.Forward(b.X), b.Y), nil
-		}, train.FitOptions[data.Batch]{Epochs: 3, Capture: capture})
+		}, train.FitOptions[data.Batch]{Epochs: 3, Capture: capture, CheckpointEvery: every, Checkpoint: func() error {
+			steps := amp.Steps()
+			if every < 7 {
+				return nil
+			}
+			return amp.SetState(maps.Collect(amp.State()), steps)
+		}})
 		check(t, err)
 		return bits(m), amp.Scale(), amp.Steps()
 	}
-	b, scale, steps := run(false)
-	cb, cscale, csteps := run(true)
-	if !same(b, cb) || scale != cscale || fmt.Sprint(steps) != fmt.Sprint(csteps) {
-		t.Errorf("captured: scale %v and steps %v, else %v and %v, the same bits: %v", cscale, csteps, scale, steps, same(b, cb))
+	b, scale, steps := run(false, 0)
+	for _, capture := range []bool{false, true} {
+		for _, every := range []int{0, 1, 3, 7} {
+			cb, cscale, csteps := run(capture, every)
+			if !same(b, cb) || scale != cscale || fmt.Sprint(steps) != fmt.Sprint(csteps) {
+				t.Errorf("captured %v, steps asked for every %d: scale %v and steps %v, else %v and %v, the same bits: %v",
+					capture, every, cscale, csteps, scale, steps, same(b, cb))
+			}
+		}
 	}
 	for name, n := range steps {
 		if n == 0 || n >= 30 {
