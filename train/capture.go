@@ -26,10 +26,11 @@ type CaptureOptions struct {
 
 // Captured is a training step that is replayed. It belongs to one goroutine.
 type Captured[B any] struct {
-	opt  optim.Capturable
-	fn   func(b B) (loss *tensor.Tensor, keep Keep)
-	o    CaptureOptions
-	list []*captured[B] // the latest used last
+	opt    optim.Capturable
+	params []*tensor.Tensor // of opt
+	fn     func(b B) (loss *tensor.Tensor, keep Keep)
+	o      CaptureOptions
+	list   []*captured[B] // the latest used last
 }
 
 // Capture makes a step of fn that is recorded and then replayed, as one CUDA graph
@@ -68,7 +69,13 @@ func Capture[B any](opt optim.Optimizer, fn func(b B) (loss *tensor.Tensor, keep
 	if !ok {
 		tensor.Fail("capture", "%T is no optim.Capturable", opt)
 	}
-	return &Captured[B]{opt: c, fn: fn, o: o}
+	var params []*tensor.Tensor
+	for _, g := range opt.Groups() {
+		for _, p := range g.Params() {
+			params = append(params, p)
+		}
+	}
+	return &Captured[B]{opt: c, params: params, fn: fn, o: o}
 }
 
 // captured is the step for one shape of batch.
@@ -119,7 +126,8 @@ func (c *Captured[B]) Step(b B) (loss *tensor.Tensor, keep Keep, err error) {
 		if err := e.graph.Launch(); err != nil {
 			return nil, nil, fmt.Errorf("train: a captured step: %w", err)
 		}
-		c.touch()
+		// A version more, as by an update.
+		tensor.MutateAll("capture", c.params, func(backend.Device, []backend.Array) error { return nil })
 		loss, keep = e.results(scope)
 		return loss, keep, nil
 	}
@@ -276,29 +284,11 @@ func (e *captured[B]) results(s *tensor.Scope) (*tensor.Tensor, Keep) {
 	return s.Copy(e.loss), keep
 }
 
-// parameters are the optimizer's.
-func (c *Captured[B]) parameters() []*tensor.Tensor {
-	var ps []*tensor.Tensor
-	for _, g := range c.opt.Groups() {
-		for _, p := range g.Params() {
-			ps = append(ps, p)
-		}
-	}
-	return ps
-}
-
-// touch counts a version of each parameter, as an update does.
-func (c *Captured[B]) touch() {
-	for _, p := range c.parameters() {
-		p.Mutate("capture", func(backend.Device, backend.Array) error { return nil })
-	}
-}
-
 // places is where the parameters lie.
 func (c *Captured[B]) places() []backend.Buffer {
-	var at []backend.Buffer
-	for _, p := range c.parameters() {
-		at = append(at, p.Array().Buf)
+	at := make([]backend.Buffer, len(c.params))
+	for i, p := range c.params {
+		at[i] = p.Array().Buf
 	}
 	return at
 }
