@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	_ "embed"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"github.com/descent-ml/descent/backend"
 	"github.com/descent-ml/descent/backend/cuda"
 	cu "github.com/descent-ml/descent/cuda"
+	"github.com/descent-ml/descent/internal/peer"
 )
 
 // gpuChecks are what -check of a GPU can be. Each writes its part of a document, and
@@ -113,51 +112,25 @@ func gpuIndex(device string) (int, error) {
 var gpuPeerSource string
 
 // gpuPeer is the Python process with PyTorch.
-type gpuPeer struct {
-	in  io.WriteCloser
-	out *bufio.Reader
-	cmd *exec.Cmd
-}
+type gpuPeer struct{ *peer.Process }
 
-func (g *gpu) startPeer() (p *gpuPeer, about string, err error) {
+func (g *gpu) startPeer() (p gpuPeer, about string, err error) {
 	python := os.Getenv("DESCENT_PYTHON")
 	if python == "" {
 		python = "python3"
 	}
 	raw, err := json.Marshal(g.sizes)
 	if err != nil {
-		return nil, "", err
+		return p, "", err
 	}
-	cmd := exec.Command(python, "-c", gpuPeerSource, string(raw))
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, "", err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, "", err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, "", err
-	}
-	p = &gpuPeer{in, bufio.NewReaderSize(out, 1<<16), cmd}
 	var a struct {
 		Torch, Device, CUDA string
 		CuDNN               int
 	}
-	if err := p.read(&a); err != nil {
-		return nil, "", fmt.Errorf("%s did not start: is PyTorch installed in it? %w", python, err)
+	if p.Process, err = peer.Start(python, gpuPeerSource, &a, string(raw)); err != nil {
+		return p, "", err
 	}
 	return p, fmt.Sprintf("PyTorch %s, CUDA %s, cuDNN %d, %s", a.Torch, a.CUDA, a.CuDNN, a.Device), nil
-}
-
-func (p *gpuPeer) read(answer any) error {
-	line, err := p.out.ReadBytes('\n')
-	if err != nil {
-		return fmt.Errorf("PyTorch ended: %w", err)
-	}
-	return json.Unmarshal(line, answer)
 }
 
 // question is what gpu_peer.py is asked.
@@ -180,23 +153,12 @@ type answer struct {
 	Missing          string
 }
 
-func (p *gpuPeer) ask(q question) (a answer, err error) {
+func (p gpuPeer) ask(q question) (a answer, err error) {
 	raw, err := json.Marshal(q)
 	if err != nil {
 		return a, err
 	}
-	if _, err := fmt.Fprintf(p.in, "%s\n", raw); err != nil {
-		return a, fmt.Errorf("PyTorch ended before %s of %s: %w", q.Do, q.Name, err)
-	}
-	if err := p.read(&a); err != nil {
-		return a, fmt.Errorf("%s of %s: %w", q.Do, q.Name, err)
-	}
-	return a, nil
-}
-
-func (p *gpuPeer) close() error {
-	p.in.Close()
-	return p.cmd.Wait()
+	return a, p.Ask(string(raw), &a)
 }
 
 // machine describes the device and its driver, as the first line of a document.
@@ -281,7 +243,7 @@ func (g *gpu) compile() (bool, error) {
 			return false, err
 		}
 	}
-	return true, p.close()
+	return true, p.Close()
 }
 
 // list splits what a flag lists with commas.

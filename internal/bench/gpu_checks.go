@@ -12,6 +12,7 @@ import (
 	"github.com/descent-ml/descent/backend"
 	"github.com/descent-ml/descent/backend/cuda"
 	"github.com/descent-ml/descent/data"
+	"github.com/descent-ml/descent/internal/section"
 	"github.com/descent-ml/descent/models"
 	"github.com/descent-ml/descent/nn"
 	"github.com/descent-ml/descent/optim"
@@ -67,10 +68,10 @@ func (g *gpu) curves() (ok bool, err error) {
 			return false, fmt.Errorf("%s: %w", l.name, err)
 		}
 	}
-	return ok, p.close()
+	return ok, p.Close()
 }
 
-func (g *gpu) curve(l lesson, p *gpuPeer, ok *bool) error {
+func (g *gpu) curve(l lesson, p gpuPeer, ok *bool) error {
 	folder, err := os.MkdirTemp("", "descent-curve")
 	if err != nil {
 		return err
@@ -224,7 +225,7 @@ func (g *gpu) memory() (ok bool, err error) {
 		fmt.Fprintf(g.w, "| %s | %.1f MiB | %.1f MiB | %.3f | ≤ 1.10%s |\n", l.title, float64(ours)/mb, float64(a.Bytes)/mb, ratio, g.verdict(ratio <= 1.1, &ok))
 		g.result("%s %.2fx PyTorch's memory", l.name, ratio)
 	}
-	return ok, p.close()
+	return ok, p.Close()
 }
 
 // flat trains a small model for long, with mixed precision, a loss scale and
@@ -351,8 +352,8 @@ func (g *gpu) waits() (ok bool, err error) {
 		done := time.Since(start).Seconds()
 		work := once * float64(count)
 		mark := g.verdict(back < work/2, &ok)
-		fmt.Fprintf(g.w, "| %s | %s | %s, queueing included (%s)%s | %s |\n", mode, duration(work), duration(back), duration(queued), mark, duration(done))
-		g.result("%s step back after %s of %s%s", mode, duration(back), duration(work), mark)
+		fmt.Fprintf(g.w, "| %s | %s | %s, queueing included (%s)%s | %s |\n", mode, section.Duration(work), section.Duration(back), section.Duration(queued), mark, section.Duration(done))
+		g.result("%s step back after %s of %s%s", mode, section.Duration(back), section.Duration(work), mark)
 		p.release()
 		a.Release()
 		if err := dev.Close(); err != nil {

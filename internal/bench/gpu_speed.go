@@ -7,6 +7,7 @@ import (
 
 	"github.com/descent-ml/descent/backend"
 	"github.com/descent-ml/descent/backend/cuda"
+	"github.com/descent-ml/descent/internal/section"
 	"github.com/descent-ml/descent/optim"
 	"github.com/descent-ml/descent/random"
 	"github.com/descent-ml/descent/tensor"
@@ -156,10 +157,10 @@ func (g *gpu) speed() (ok bool, err error) {
 			return false, fmt.Errorf("%s: %w", c.title, err)
 		}
 	}
-	return ok, p.close()
+	return ok, p.Close()
 }
 
-func (g *gpu) contest(c contest, p *gpuPeer, copies *float64, ok *bool) (err error) {
+func (g *gpu) contest(c contest, p gpuPeer, copies *float64, ok *bool) (err error) {
 	defer tensor.Catch(&err)
 	dev, err := g.open(cuda.Options{Autotune: true})
 	if err != nil {
@@ -209,7 +210,7 @@ func (g *gpu) contest(c contest, p *gpuPeer, copies *float64, ok *bool) (err err
 	}
 	for i, r := range c.rivals {
 		if missing[r.variant] != "" {
-			fmt.Fprintf(g.w, "| %s | %s | | %s: %s | | | ≥ %.2f |\n", c.title, duration(us), r.variant, missing[r.variant], r.limit)
+			fmt.Fprintf(g.w, "| %s | %s | | %s: %s | | | ≥ %.2f |\n", c.title, section.Duration(us), r.variant, missing[r.variant], r.limit)
 			g.result("%s: PyTorch %s is missing", c.title, r.variant)
 			*ok = *ok && !g.judged
 			continue
@@ -224,9 +225,9 @@ func (g *gpu) contest(c contest, p *gpuPeer, copies *float64, ok *bool) (err err
 			limit = fmt.Sprintf("share ≥ %.2f", shareLimit) + g.verdict(share >= shareLimit, ok)
 		}
 		if i == 0 {
-			ourRate = fmt.Sprintf("%s (%s to %s)", ourRate, duration(lo), duration(hi))
+			ourRate = fmt.Sprintf("%s (%s to %s)", ourRate, section.Duration(lo), section.Duration(hi))
 		}
-		fmt.Fprintf(g.w, "| %s | %s | %s | %s %s | %s | %.3f | %s |\n", c.title, duration(us), ourRate, r.variant, duration(them), theirRate, ratio, limit)
+		fmt.Fprintf(g.w, "| %s | %s | %s | %s %s | %s | %.3f | %s |\n", c.title, section.Duration(us), ourRate, r.variant, section.Duration(them), theirRate, ratio, limit)
 		g.result("%s %.2fx %s%s", c.title, ratio, r.variant, brackets(c.rate(us, *copies)))
 	}
 	return nil

@@ -12,9 +12,7 @@
 package main
 
 import (
-	"bufio"
 	_ "embed"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -22,66 +20,22 @@ import (
 	"maps"
 	"math"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/descent-ml/descent/internal/peer"
 	"github.com/descent-ml/descent/internal/section"
 )
 
 //go:embed peer.py
 var peerSource string
 
-// peer is the Python process.
-type peer struct {
-	in  io.WriteCloser
-	out *bufio.Scanner
-	cmd *exec.Cmd
-}
-
-func startPeer(python string, threads int) (*peer, string, error) {
-	cmd := exec.Command(python, "-c", peerSource, strconv.Itoa(threads))
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, "", err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, "", err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, "", err
-	}
-	p := &peer{in, bufio.NewScanner(out), cmd}
-	if !p.out.Scan() {
-		return nil, "", fmt.Errorf("%s did not start: is PyTorch installed in it?", python)
-	}
-	var about struct {
-		Torch, Capability string
-		Threads           int
-	}
-	if err := json.Unmarshal(p.out.Bytes(), &about); err != nil {
-		return nil, "", err
-	}
-	return p, fmt.Sprintf("PyTorch %s, %d threads, %s", about.Torch, about.Threads, about.Capability), nil
-}
-
-// run returns the seconds of one iteration, and false if there is no such variant.
-func (p *peer) run(name string, variant int, window time.Duration) (float64, bool, error) {
-	fmt.Fprintln(p.in, name, variant, window.Seconds())
-	if !p.out.Scan() {
-		return 0, false, fmt.Errorf("PyTorch ended in %s", name)
-	}
-	if p.out.Text() == "none" {
-		return 0, false, nil
-	}
-	t, err := strconv.ParseFloat(p.out.Text(), 64)
-	return t, true, err
-}
+// timing is what peer.py answers: the seconds of one iteration, nothing if there is
+// no such variant.
+type timing struct{ Seconds *float64 }
 
 // own times fn for about a window.
 func own(fn func(n int), window time.Duration) float64 {
@@ -158,11 +112,15 @@ func speeds(w io.Writer, rounds int, window time.Duration, only string) (ok bool
 		return false, fmt.Errorf("set DESCENT_PYTHON to a Python with PyTorch, or run make bench")
 	}
 	threads := runtime.GOMAXPROCS(0)
-	p, about, err := startPeer(python, threads)
+	var about struct {
+		Torch, Capability string
+		Threads           int
+	}
+	p, err := peer.Start(python, peerSource, &about, strconv.Itoa(threads))
 	if err != nil {
 		return false, err
 	}
-	fmt.Fprintf(w, "Machine: %s, %d threads; %s; %s.\n\n", cpuName(), threads, runtime.Version(), about)
+	fmt.Fprintf(w, "Machine: %s, %d threads; %s; PyTorch %s, %d threads, %s.\n\n", cpuName(), threads, runtime.Version(), about.Torch, about.Threads, about.Capability)
 	fmt.Fprintf(w, "| workload | Descent | PyTorch, best | ratio of medians | limit |\n|---|---|---|---|---|\n")
 	ok = true
 	for _, c := range workloads() {
@@ -180,14 +138,14 @@ func speeds(w io.Writer, rounds int, window time.Duration, only string) (ok bool
 			ours = append(ours, own(fn, window))
 			time.Sleep(20 * time.Millisecond)
 			for v := 0; ; v++ {
-				t, ok, err := p.run(c.name, v, window)
-				if err != nil {
+				var t timing
+				if err := p.Ask(fmt.Sprintf("%s %d %g", c.name, v, window.Seconds()), &t); err != nil {
 					return false, err
 				}
-				if !ok {
+				if t.Seconds == nil {
 					break
 				}
-				theirs[v] = append(theirs[v], t)
+				theirs[v] = append(theirs[v], *t.Seconds)
 			}
 		}
 		best := math.Inf(1)
@@ -200,20 +158,9 @@ func speeds(w io.Writer, rounds int, window time.Duration, only string) (ok bool
 		if ratio > c.limit {
 			verdict, ok = " **missed**", false
 		}
-		fmt.Fprintf(w, "| %s | %s (%s to %s) | %s | %.2f | %.1f%s |\n", c.title, duration(median(ours)), duration(lo), duration(hi), duration(best), ratio, c.limit, verdict)
+		fmt.Fprintf(w, "| %s | %s (%s to %s) | %s | %.2f | %.1f%s |\n", c.title, section.Duration(median(ours)), section.Duration(lo), section.Duration(hi), section.Duration(best), ratio, c.limit, verdict)
 	}
-	p.in.Close()
-	return ok, p.cmd.Wait()
-}
-
-func duration(s float64) string {
-	switch {
-	case s < 1e-3:
-		return fmt.Sprintf("%.3g µs", s*1e6)
-	case s < 1:
-		return fmt.Sprintf("%.3g ms", s*1e3)
-	}
-	return fmt.Sprintf("%.3g s", s)
+	return ok, p.Close()
 }
 
 // cpuName is the processor as Linux names it.

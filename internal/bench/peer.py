@@ -1,40 +1,13 @@
-"""The PyTorch side of the benchmark: each line "name seconds" on standard input
-runs the named workload for about that long and answers with the seconds of one
-iteration, as a number on a line. The first line of output is a JSON description.
-"""
+# The PyTorch side of the benchmark, after models.py: each line "name seconds" on standard input
+# runs the named workload for about that long and answers with the seconds of one
+# iteration, as JSON on a line. The first line of output is a JSON description.
 import json
 import sys
 import time
 
-import torch
-import torch.nn.functional as F
-from torch import nn
-
 torch.manual_seed(0)
 THREADS = int(sys.argv[1])
 torch.set_num_threads(THREADS)
-
-
-class MLP(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc1, self.fc2, self.fc3 = nn.Linear(784, 512), nn.Linear(512, 256), nn.Linear(256, 10)
-
-    def forward(self, x):
-        return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x)))))
-
-
-class CNN(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(1, 32, 3), nn.Conv2d(32, 64, 3)
-        self.fc1, self.fc2 = nn.Linear(9216, 128), nn.Linear(128, 10)
-
-    def forward(self, x):
-        x = F.max_pool2d(F.relu(self.conv2(F.relu(self.conv1(x)))), 2)
-        x = F.dropout(x, 0.25, self.training)
-        x = F.relu(self.fc1(torch.flatten(x, 1)))
-        return self.fc2(F.dropout(x, 0.5, self.training))
 
 
 def step(model, x, fused):
@@ -84,7 +57,7 @@ for line in sys.stdin:
     name, variant, seconds = line.split()
     key = name, int(variant)
     if key[1] >= len(WORK[name]):
-        print("none", flush=True)
+        print("{}", flush=True)
         continue
     if key not in ready:
         ready[key] = WORK[name][key[1]]()
@@ -97,4 +70,4 @@ for line in sys.stdin:
             run()
         n += per
         per = min(per * 2, 4096)
-    print((time.perf_counter() - start) / n, flush=True)
+    print(json.dumps({"seconds": (time.perf_counter() - start) / n}), flush=True)

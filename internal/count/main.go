@@ -15,7 +15,6 @@ import (
 	"io"
 	"log"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -25,6 +24,7 @@ import (
 	"github.com/descent-ml/descent/backend/cuda"
 	"github.com/descent-ml/descent/data"
 	"github.com/descent-ml/descent/internal/fakecuda"
+	"github.com/descent-ml/descent/internal/peer"
 	"github.com/descent-ml/descent/internal/section"
 	"github.com/descent-ml/descent/optim"
 	"github.com/descent-ml/descent/random"
@@ -58,9 +58,7 @@ func peerOps() (version string, ops map[string]int, err error) {
 	if python == "" {
 		return "", nil, fmt.Errorf("set DESCENT_PYTHON to a Python with PyTorch, or run make count")
 	}
-	cmd := exec.Command(python, "-c", peerSource)
-	cmd.Stderr = os.Stderr
-	text, err := cmd.Output()
+	text, err := peer.Command(python, peerSource).Output()
 	if err != nil {
 		return "", nil, fmt.Errorf("%s: %w", python, err)
 	}
@@ -87,7 +85,7 @@ func count(w io.Writer, steps int, only string) error {
 	}
 	fakecuda.Memory(1 << 38)
 	fakecuda.Mode(fakecuda.CountOnly)
-	fmt.Fprintf(w, "Counted on the fake driver by `make count`; %s; host times on %d threads of a machine without a GPU, of a driver whose calls do nothing. PyTorch %s's operators: those that its profiler sees dispatched for the step on the CPU, innermost ones.\n\n",
+	fmt.Fprintf(w, "Counted on the fake driver by `make count`; %s; host times on %d threads of a machine without a GPU, of a driver whose calls do nothing. PyTorch %s's operators: those that its profiler sees dispatched for the step on the CPU, those that contain no other, without views and allocations, with the fused AdamW.\n\n",
 		runtime.Version(), runtime.GOMAXPROCS(0), version)
 	fmt.Fprintln(w, "| step | mode | kernels | library calls | copies and fills | driver calls | waits | MB to the device | host time | per kernel | PyTorch's operators |")
 	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|---|---|")
@@ -105,7 +103,7 @@ func count(w io.Writer, steps int, only string) error {
 				mode, ops = "captured", ""
 			}
 			fmt.Fprintf(w, "| %s | %s | %d | %d | %d | %d | %d | %.2f | %s | %s | %s |\n", c.title, mode, r.kernels, r.libraries, r.copies, r.calls, r.waits,
-				float64(r.bytes)/1e6, duration(r.host), duration(r.host/float64(max(1, r.kernels+r.libraries))), ops)
+				float64(r.bytes)/1e6, section.Duration(r.host), section.Duration(r.host/float64(max(1, r.kernels+r.libraries))), ops)
 		}
 	}
 	return nil
@@ -174,16 +172,6 @@ func (c workload) measure(captured bool, steps int) (r counted, err error) {
 	r.copies = stats.Copies + stats.Sets
 	r.waits, r.bytes = stats.Syncs, stats.HostToDevice
 	return r, nil
-}
-
-func duration(s float64) string {
-	switch {
-	case s < 1e-3:
-		return fmt.Sprintf("%.3g µs", s*1e6)
-	case s < 1:
-		return fmt.Sprintf("%.3g ms", s*1e3)
-	}
-	return fmt.Sprintf("%.3g s", s)
 }
 
 type stepFunc = func(b data.Batch) (*tensor.Tensor, train.Keep)

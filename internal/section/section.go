@@ -22,3 +22,14 @@ func Replace(path, name, text string) error {
 	}
 	return os.WriteFile(path, []byte(before+start+text+end+after), 0o644)
 }
+
+// Duration writes seconds with three digits, as a table has them.
+func Duration(s float64) string {
+	switch {
+	case s < 1e-3:
+		return fmt.Sprintf("%.3g µs", s*1e6)
+	case s < 1:
+		return fmt.Sprintf("%.3g ms", s*1e3)
+	}
+	return fmt.Sprintf("%.3g s", s)
+}
