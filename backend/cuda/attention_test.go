@@ -276,7 +276,11 @@ func TestAttentionAllocatesNothingInGo(t *testing.T) {
 		must(t, d.AttentionBackward(a[theDQ], a[theDK], a[theDV], a[theG], a[theOut], a[theLSE], a[theQ], a[theK], a[theV], c.params))
 	}
 	step()
-	if n := testing.AllocsPerRun(20, step); n >= 1 {
+	limit := 0.0
+	if raced {
+		limit = 8 // launches: the race detector lets pools lose what they hold
+	}
+	if n := testing.AllocsPerRun(20, step); n > limit {
 		t.Errorf("%v allocations", n)
 	}
 }

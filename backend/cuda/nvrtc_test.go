@@ -233,13 +233,19 @@ func TestSpillsAndWarningsAreFoundInALog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pow := spec{file: "binary.cu", op: "Pow", t: backend.Float64}
-	_, log, err := nv.Compile(pow.source(elementwiseBytes(3)), pow.String(), sources(pow.file), []string{"--gpu-architecture=sm_90", "--std=c++17", "--ptxas-options=-v", "--maxrregcount=16"})
+	_, log, err := nv.Compile(`extern "C" __global__ void run(double *x) {
+		double a[48];
+#pragma unroll
+		for (int i = 0; i < 48; i++) a[i] = x[32 * i];
+		__syncthreads();
+#pragma unroll
+		for (int i = 0; i < 48; i++) x[32 * i] = a[47 - i] * a[i];
+	}`, "spill.cu", nil, []string{"--gpu-architecture=sm_90", "--ptxas-options=-v", "--maxrregcount=32"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if spilled, _ := readLog(log); spilled == 0 {
-		t.Errorf("16 registers are enough for a power in double precision:\n%s", log)
+		t.Errorf("32 registers are enough for 48 numbers in double precision:\n%s", log)
 	}
 	_, log, err = nv.Compile(`extern "C" __global__ void run(int *x) { int unused; *x = 1; }`, "warn.cu", nil, []string{"--gpu-architecture=sm_90", "--ptxas-options=-v"})
 	if err != nil {
