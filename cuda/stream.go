@@ -16,9 +16,9 @@ const (
 type CaptureMode int32
 
 const (
-	CaptureGlobal      CaptureMode = 0 // those during its own captures and others' global ones; a thread begins with it
-	CaptureThreadLocal CaptureMode = 1 // those during its own captures
-	CaptureRelaxed     CaptureMode = 2 // none
+	CaptureGlobal      CaptureMode = 0 // CU_STREAM_CAPTURE_MODE_GLOBAL: those during its own captures and others' global ones; a thread begins with it
+	CaptureThreadLocal CaptureMode = 1 // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: those during its own captures
+	CaptureRelaxed     CaptureMode = 2 // CU_STREAM_CAPTURE_MODE_RELAXED: none
 )
 
 // ExchangeCaptureMode sets the mode of the calling thread and returns what it was. A library that loads its kernels when
