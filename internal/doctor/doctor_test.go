@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,15 @@ import (
 	_ "github.com/descent-ml/descent/backend/cuda"
 	"github.com/descent-ml/descent/internal/fakecuda"
 )
+
+// The fake libraries come first: NVIDIA's own, once in the process, end it when they
+// meet the fake driver.
+func TestMain(m *testing.M) {
+	if folder, err := fakecuda.Folder(); err == nil {
+		os.Setenv("DESCENT_CUDA_PATH", folder)
+	}
+	os.Exit(m.Run())
+}
 
 func TestReportOfTheCPU(t *testing.T) {
 	var out bytes.Buffer
