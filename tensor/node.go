@@ -175,6 +175,11 @@ func passOn(g *Tensor) *Tensor { return g }
 
 // unary computes an elementwise op of one input.
 func unary(op string, code backend.UnaryOp, x *Tensor, p backend.Scalars, grad formula1) *Tensor {
+	return unaryParams(op, code, x, backend.Params{Scalars: p}, grad)
+}
+
+// unaryParams is unary with scalars that may stand in a slot.
+func unaryParams(op string, code backend.UnaryOp, x *Tensor, p backend.Params, grad formula1) *Tensor {
 	x.use(op)
 	if widens[code] {
 		if c := x.wide(); c != x {
@@ -184,11 +189,7 @@ func unary(op string, code backend.UnaryOp, x *Tensor, p backend.Scalars, grad f
 	}
 	record := tracked(x.scope, x.arr.DType, x)
 	y := newResult(record).like(op, x.scope, x.arr.DType, x)
-	params := backend.Params{Scalars: p}
-	if code == backend.Dropout {
-		params = x.scope.random(op, p)
-	}
-	check(op, x.dev.Unary(code, y.arr, x.arr, params))
+	check(op, x.dev.Unary(code, y.arr, x.arr, p))
 	if record {
 		n := newNode(op, y, x)
 		n.one = grad

@@ -24,5 +24,7 @@ func (t *Tensor) Dropout(p float64, g *random.Generator) *Tensor {
 
 // dropout is linear: its gradient drops the same elements.
 func (t *Tensor) dropout(s backend.Scalars) *Tensor {
-	return unary("dropout", backend.Dropout, t, s, func(g, x, y *Tensor) *Tensor { return g.dropout(s) })
+	const op = "dropout"
+	t.use(op)
+	return unaryParams(op, backend.Dropout, t, t.scope.random(op, s), func(g, x, y *Tensor) *Tensor { return g.dropout(s) })
 }
