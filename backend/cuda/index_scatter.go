@@ -147,12 +147,12 @@ func (s *scattering) run() error {
 		runs = ceilDiv(length, run)
 		parts = 2 * s.lines.size * runs * s.columns.size * s.sumBytes()
 	}
-	buf, err := s.dev.Alloc(2*sorted + parts)
+	memory, err := s.dev.scratch(2*sorted + parts)
 	if err != nil {
 		return err
 	}
-	defer buf.Free()
-	a.sorted = buf.(*buffer).use()
+	defer memory.free()
+	a.sorted = memory.addr()
 	a.order, a.parts = a.sorted+uint64(sorted), a.sorted+uint64(2*sorted)
 	if err := s.sort(); err != nil {
 		return err

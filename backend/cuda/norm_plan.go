@@ -11,7 +11,7 @@ type norm struct {
 	dev               *Device
 	t, u              backend.DType // of x, of the affine parameters
 	results, elements layout
-	scratch           backend.Buffer
+	scratch           scratch
 	args              normArgs
 }
 
@@ -222,12 +222,12 @@ func (c *norm) reduce(op string, keep bool) error {
 		}
 	}
 	if parts > 0 || keep {
-		buf, err := c.dev.Alloc(parts + size)
+		memory, err := c.dev.scratch(parts + size)
 		if err != nil {
 			return err
 		}
-		c.scratch = buf
-		a.partial = buf.(*buffer).use()
+		c.scratch = memory
+		a.partial = memory.addr()
 		if keep {
 			a.sums = a.partial + uint64(parts)
 		}
@@ -245,10 +245,8 @@ func (c *norm) reduce(op string, keep bool) error {
 
 // free gives back what reduce allocated.
 func (c *norm) free() {
-	if c.scratch != nil {
-		c.scratch.Free()
-	}
-	c.scratch, c.args.partial, c.args.sums = nil, 0, 0
+	c.scratch.free()
+	c.scratch, c.args.partial, c.args.sums = scratch{}, 0, 0
 }
 
 // pass makes NormScale or NormGradient.

@@ -132,12 +132,12 @@ func (d *Device) SumSquares(out backend.Array, xs []backend.Array) error {
 		}
 		a.count += int64(ceilDiv(xs[i].Size(), chunk))
 	}
-	partial, err := d.Alloc(max(8, 8*int(a.count)))
+	partial, err := d.scratch(8 * int(a.count))
 	if err != nil {
 		return err
 	}
-	defer partial.Free()
-	a.partial = partial.(*buffer).use()
+	defer partial.free()
+	a.partial = partial.addr()
 	for len(xs) > 0 {
 		k := squaresSpec(xs[0].DType, squaresChunks)
 		a.entries = 0

@@ -193,12 +193,12 @@ func (r *reduction) run() error {
 		if a.chunks == 1 {
 			return r.launch(a.chunks)
 		}
-		buf, err := r.dev.Alloc(int(a.chunks) * r.kept.size * partial)
+		memory, err := r.dev.scratch(int(a.chunks) * r.kept.size * partial)
 		if err != nil {
 			return err
 		}
-		defer buf.Free()
-		a.partial = buf.(*buffer).use()
+		defer memory.free()
+		a.partial = memory.addr()
 		if err := r.launch(a.chunks); err != nil {
 			return err
 		}

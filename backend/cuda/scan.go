@@ -108,12 +108,12 @@ func (d *Device) scan(k spec, picks bool, l *layout, a *scanArgs) error {
 		if picks {
 			partial = 16
 		}
-		buf, err := d.Alloc(lines * int(a.chunks) * partial)
+		memory, err := d.scratch(lines * int(a.chunks) * partial)
 		if err != nil {
 			return err
 		}
-		defer buf.Free()
-		a.carry, a.phase = buf.(*buffer).use(), scanTotals
+		defer memory.free()
+		a.carry, a.phase = memory.addr(), scanTotals
 		if err := launch(k, grid, threads); err != nil {
 			return err
 		}

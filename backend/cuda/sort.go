@@ -128,12 +128,12 @@ func (d *Device) sortLines(t backend.DType, l *layout, a *sortArgs, keyBits int)
 		offsets[i] = total
 		total += (size + 15) &^ 15
 	}
-	buf, err := d.Alloc(total)
+	memory, err := d.scratch(total)
 	if err != nil {
 		return err
 	}
-	defer buf.Free()
-	base := buf.(*buffer).use()
+	defer memory.free()
+	base := memory.addr()
 	for i, to := range [...]*uint64{&a.keys, &a.moved, &a.from, &a.to, &a.counts, &a.totals} {
 		*to = base + uint64(offsets[i])
 	}
